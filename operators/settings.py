@@ -1,0 +1,84 @@
+"""Settings of the operators. Everything here that changes a label becomes part of the recipe."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Settings(BaseModel):
+    """A group of settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DecodeSettings(Settings):
+    """How media become PCM and frames."""
+
+    frame_step_ms: int = Field(500, ge=40, le=5000, description="Faces are looked for every so many milliseconds.")
+    max_side_px: int = Field(640, ge=64, le=4096, description="Frames are scaled down to this long side.")
+    time_limit_factor: float = Field(4.0, gt=0, description="A decode may take this many times the segment's length...")
+    time_limit_base_s: float = Field(60.0, gt=0, description="...plus this many seconds, then it is stopped.")
+
+
+class FaceSettings(Settings):
+    """How faces are found."""
+
+    detector: Literal["mobilenet0.25", "resnet50"] = Field("mobilenet0.25", description="RetinaFace's backbone.")
+    min_score: float = Field(0.6, ge=0, le=1, description="Detections below this score are dropped.")
+    min_face_px: int = Field(20, ge=1, description="Faces smaller than this, in the scaled frame, are dropped.")
+    max_faces_per_frame: int = Field(4, ge=1, le=32, description="The largest so many faces of a frame are kept.")
+
+
+class SpeechSettings(Settings):
+    """How speech becomes words with times."""
+
+    asr: str = Field("tiny.en", description="A catalogue name (tiny.en, base), a folder, or a hub model of whisperx.")
+    language: str | None = Field("en", description="Language code; null detects it for each stretch of speech.")
+    compute_type: str = Field("int8", description="Arithmetic of CTranslate2: int8, float16, float32 ...")
+    batch_size: int = Field(8, ge=1)
+    vad: Literal["silero", "pyannote"] = Field("silero", description="Voice activity detector.")
+    vad_threshold: float = Field(0.5, gt=0, lt=1)
+    aligner: Literal["pocketsphinx", "whisperx", "whisper", "none"] = Field(
+        "pocketsphinx", description="Who times the words. pocketsphinx works offline, in English."
+    )
+
+
+class WindowSettings(Settings):
+    """How a time line is cut into utterances and windows without words."""
+
+    anchor_ms: int = Field(
+        20_000, ge=10_000, le=24_000, description="A cut is made at the best pause near each multiple."
+    )
+    anchor_search_ms: int = Field(3_000, ge=500, le=3_000, description="How far from the multiple the pause may be.")
+    context_ms: int = Field(10_000, ge=6_000, description="Sound decoded on either side of a segment.")
+    min_pause_ms: int = Field(300, ge=50, description="Shorter silences don't end an utterance.")
+    min_utterance_ms: int = Field(1_000, ge=200)
+    max_utterance_ms: int = Field(10_000, ge=2_000, le=26_000)
+    min_gap_ms: int = Field(2_000, ge=500, description="Longer stretches without speech become windows without words.")
+    max_gap_window_ms: int = Field(6_000, ge=1_000)
+
+
+class InferSettings(Settings):
+    """How utterances become probabilities."""
+
+    model: str = Field("v2em-s", description="A catalogue name or the path of a V2EM-S weights file.")
+    batch_size: int = Field(32, ge=1)
+
+
+class OperatorSettings(Settings):
+    """All settings of the operators."""
+
+    decode: DecodeSettings = DecodeSettings()
+    faces: FaceSettings = FaceSettings()
+    speech: SpeechSettings = SpeechSettings()
+    windows: WindowSettings = WindowSettings()
+    infer: InferSettings = InferSettings()
+
+
+def resolve_path(name: str) -> Path | None:
+    """The path that a setting names, or None where it is a catalogue or hub name."""
+    path = Path(name).expanduser()
+    return path if path.is_absolute() or path.exists() else None

@@ -1,0 +1,1 @@
+"""Plan, engines and command line: what turns a corpus and a configuration into committed Parquet."""
