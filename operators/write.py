@@ -1,0 +1,98 @@
+"""Write: commit a shard as two Parquet files, its labels first and its line of the ledger last."""
+
+import json
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from operators.commit import Store
+from operators.schema import FAILED, LABEL_FIELDS, LABELS, SCHEMA_VERSION, SEGMENTS
+
+LABELS_ORDER = [("video_id", "ascending"), ("start_ms", "ascending")]
+
+SUMMARY = pa.schema(
+    [
+        ("shard_id", pa.string()),
+        ("media_ms", pa.int64()),
+        ("segments", pa.int64()),
+        ("failed_segments", pa.int64()),
+        ("utterances", pa.int64()),
+    ]
+)
+"""What `Write` returns: one row a committed shard, for progress."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the tables go and what is said of them in every file."""
+
+    root: str
+    partition: str
+    run_id: str
+    recipe: str  # canonical JSON
+
+    def metadata(self) -> dict[bytes, bytes]:
+        """Key-value metadata of every file."""
+        values = {"fv2es.schema_version": str(SCHEMA_VERSION), "fv2es.recipe": self.recipe}
+        return {key.encode(): value.encode() for key, value in values.items()}
+
+
+def file_names(partition: str, shard_id: str) -> tuple[str, str]:
+    """Names of a shard's labels and of its ledger below OUT."""
+    return f"labels/{partition}/{shard_id}.parquet", f"segments/{partition}/{shard_id}.parquet"
+
+
+class Write:
+    """Commit shards. Table in: `schema.INFERRED`, one shard. Out: `SUMMARY`, one row.
+
+    Written twice, a shard overwrites the same two files with the same rows; only once both are there does it count.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._store = Store(target.root)
+
+    def __call__(self, shard: pa.Table) -> pa.Table:
+        """Commit one shard and tell what was in it."""
+        shard_id = shard["shard_id"][0].as_py()
+        now = pa.scalar(datetime.now(timezone.utc), pa.timestamp("us", tz="UTC"))
+        labels, segments = self._labels(shard, now), self._segments(shard, now)
+        labels_name, segments_name = file_names(self._target.partition, shard_id)
+        self._store.put_table(labels_name, labels, LABELS_ORDER)
+        self._store.put_table(segments_name, segments)
+        failed = pc.is_in(segments["status"], pa.array(FAILED))
+        summary = {
+            "shard_id": [shard_id],
+            "media_ms": [pc.sum(pc.subtract(segments["end_ms"], segments["start_ms"])).as_py()],
+            "segments": [segments.num_rows],
+            "failed_segments": [pc.sum(failed).as_py()],
+            "utterances": [labels.num_rows],
+        }
+        return pa.Table.from_pydict(summary, schema=SUMMARY)
+
+    def _labels(self, shard: pa.Table, now: pa.Scalar) -> pa.Table:
+        rows = shard["labels"].combine_chunks()
+        flat = pc.list_flatten(rows) if len(rows) else pa.array([], rows.type.value_type)
+        table = pa.Table.from_struct_array(flat).cast(pa.schema(LABEL_FIELDS))
+        table = table.append_column(LABELS.field("run_id"), pa.repeat(self._target.run_id, len(table)))
+        table = table.append_column(LABELS.field("labelled_at"), pa.repeat(now, len(table)))
+        return table.sort_by(LABELS_ORDER).replace_schema_metadata(self._target.metadata())
+
+    def _segments(self, shard: pa.Table, now: pa.Scalar) -> pa.Table:
+        count = len(shard)
+        columns = {name: shard[name] for name in SEGMENTS.names if name in shard.column_names}
+        columns["utterances"] = pc.fill_null(pc.list_value_length(shard["labels"]), 0)
+        columns["faces"] = shard["face_count"]
+        columns["host"] = pa.repeat(socket.gethostname(), count)
+        columns["run_id"] = pa.repeat(self._target.run_id, count)
+        columns["finished_at"] = pa.repeat(now, count)
+        table = pa.Table.from_pydict({name: columns[name] for name in SEGMENTS.names})
+        return table.cast(SEGMENTS).replace_schema_metadata(self._target.metadata())
+
+
+def canonical_json(value: object) -> str:
+    """JSON with one spelling: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,0 +1,136 @@
+"""The one configuration: defaults, then a YAML file, then the environment (FV2ES_SPEECH__ASR=base), then flags."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from operators.settings import OperatorSettings, Settings
+from pipelines.errors import SettingsError
+
+PREFIX = "FV2ES_"
+OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_FFMPEG"})
+"""Variables with our prefix that are not settings: where test media, weights and another ffmpeg are."""
+
+MAX_CONFIG_BYTES = 1_000_000
+
+
+class PlanSettings(Settings):
+    """How a corpus is cut. Nothing here changes a label."""
+
+    segment_minutes: float = Field(5.0, gt=0, le=60, description="Long videos are cut about every so many minutes.")
+    shard_minutes: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        description="Media a shard; by default enough shards to keep the workers busy, 2 to 60 minutes.",
+    )
+    probe_workers: int = Field(2, ge=1, le=256, description="Files whose headers are read at the same time.")
+    probe_time_limit_s: float = Field(60.0, gt=0)
+
+
+class EngineSettings(Settings):
+    """Where the work is done. Nothing here changes a label."""
+
+    engine: Literal["ray", "local"] = Field("ray", description="ray, or a plain loop in one process for debugging.")
+    workers: int | None = Field(None, ge=1, description="Decoders at work at the same time; by default one a CPU.")
+    gpus: float = Field(0.0, ge=0, description="GPUs to share between transcription and inference.")
+    address: str | None = Field(None, description="A Ray cluster; by default Ray runs on this machine for this job.")
+    object_store_mb: int = Field(2_000, ge=200, description="Memory of Ray's object store, when Ray runs here.")
+
+
+class Config(OperatorSettings, BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    plan: PlanSettings = PlanSettings()
+    engine: EngineSettings = EngineSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing but what `load` has gathered: no .env is read that happens to lie around."""
+        return (init_settings,)
+
+
+def load(path: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
+    """The configuration in force.
+
+    Args:
+        path: a YAML file, or None.
+        flags: values from the command line by group and name; None values are left out.
+
+    Raises:
+        SettingsError: with every wrong setting named.
+    """
+    _check_variables()
+    given = {
+        group: {name: value for name, value in values.items() if value is not None}
+        for group, values in (flags or {}).items()
+    }
+    sources = [_read_yaml(path) if path else {}, EnvSettingsSource(Config)(), given]
+    try:
+        return Config(**_merge(sources))
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path)) from error
+
+
+def _merge(sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """Later sources win, setting by setting; what is no group goes through as it is, for validation to refuse."""
+    merged: dict[str, Any] = {}
+    for source in sources:
+        for group, values in source.items():
+            both = isinstance(values, dict) and isinstance(merged.get(group), dict)
+            merged[group] = merged[group] | values if both else values
+    return merged
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise SettingsError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is no configuration.")
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: settings are groups of names and values; see `fv2es config show`.")
+    return values
+
+
+def _check_variables() -> None:
+    groups = tuple(f"{PREFIX}{name.upper()}__" for name in Config.model_fields)
+    unknown = [
+        name
+        for name in os.environ
+        if name.startswith(PREFIX) and name not in OTHER_VARIABLES and not name.upper().startswith(groups)
+    ]
+    if unknown:
+        raise SettingsError(
+            f"unknown environment variable {', '.join(sorted(unknown))}: settings are named like FV2ES_SPEECH__ASR; "
+            "see `fv2es config show`."
+        )
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        message = "unknown setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{name}: {message}")
+    source = f"{path}, the environment or a flag" if path else "the environment or a flag"
+    return f"wrong settings, from {source} (see `fv2es config show`):\n  " + "\n  ".join(lines)

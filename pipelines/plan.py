@@ -1,0 +1,184 @@
+"""The plan: which part of which video goes into which shard. Pure functions of sizes and settings, nothing else.
+
+Same files and settings, same shards, in whatever order the listing came. Cuts lie on multiples of the anchor period, so
+that the labels do not depend on where they are (see `operators.windows`).
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import pyarrow as pa
+
+from operators.schema import PLANNED
+from pipelines.corpus import SourceFile
+
+MAX_SEGMENTS_PER_SHARD = 256
+"""A shard of thousands of tiny files would be a coarse unit of retry."""
+
+SHARDS_PER_WORKER = 4
+"""Enough shards for the last ones not to leave workers idle for long."""
+
+MIN_SHARD_MS, MAX_SHARD_MS = 2 * 60_000, 60 * 60_000
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Video:
+    """One version of one video, with what probing found. `status` is "ok" or one of `operators.schema.FAILED`."""
+
+    uri: str
+    size: int
+    etag_or_mtime: str
+    duration_ms: int = 0
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    status: str = "ok"
+    reason: str | None = None
+    retryable: bool = False
+
+    @property
+    def video_id(self) -> str:
+        """16 hex digits that name this version of this video: a changed file is another video."""
+        return video_id(SourceFile(self.uri, self.size, self.etag_or_mtime))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch [start_ms, end_ms) of a video; (0, 0) of one that couldn't be opened."""
+
+    video: Video
+    segment_index: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The unit of work, retry, output and progress."""
+
+    shard_id: str
+    segments: tuple[Segment, ...]
+
+    @property
+    def media_ms(self) -> int:
+        """Milliseconds of media in this shard."""
+        return sum(segment.end_ms - segment.start_ms for segment in self.segments)
+
+
+def video_id(file: SourceFile) -> str:
+    """16 hex digits that name one version of one file."""
+    return hashlib.sha256(
+        f"{file.uri}\n{file.size}\n{file.etag_or_mtime}".encode("utf-8", "surrogateescape")
+    ).hexdigest()[:16]
+
+
+def choose_shard_ms(total_media_ms: int, workers: int) -> int:
+    """Media a shard, in ms: enough shards to keep `workers` busy, 2 to 60 minutes each."""
+    return max(MIN_SHARD_MS, min(MAX_SHARD_MS, total_media_ms // (workers * SHARDS_PER_WORKER)))
+
+
+def round_to_anchor(length_ms: int, anchor_ms: int) -> int:
+    """The nearest multiple of `anchor_ms`, at least one."""
+    return max(1, round(length_ms / anchor_ms)) * anchor_ms
+
+
+def subtract(duration_ms: int, done: Iterable[Interval]) -> list[Interval]:
+    """What of [0, duration_ms) is in none of the intervals `done`, in order."""
+    left, position = [], 0
+    for start_ms, end_ms in sorted(done):
+        if start_ms > position:
+            left.append((position, min(start_ms, duration_ms)))
+        position = max(position, end_ms)
+    if position < duration_ms:
+        left.append((position, duration_ms))
+    return left
+
+
+def cut(interval: Interval, segment_ms: int) -> list[Interval]:
+    """Cut an interval every `segment_ms`; the last piece is between half and one and a half of that long."""
+    start_ms, end_ms = interval
+    count = max(1, round((end_ms - start_ms) / segment_ms))
+    edges = [start_ms + index * segment_ms for index in range(count)] + [end_ms]
+    return list(itertools.pairwise(edges))
+
+
+def segments_of(video: Video, done: Iterable[Interval], segment_ms: int, anchor_ms: int) -> list[Segment]:
+    """The segments of `video` that are still to be labelled, given the intervals that are done.
+
+    `segment_ms` is a multiple of `anchor_ms`. A segment's index is the number of the anchor at which it starts: unique
+    in its video whatever else is done, and however long the segments of other runs were.
+    """
+    if video.status != "ok":
+        return [] if list(done) else [Segment(video, 0, 0, 0)]
+    return [
+        Segment(video, start_ms // anchor_ms, start_ms, end_ms)
+        for interval in subtract(video.duration_ms, done)
+        for start_ms, end_ms in cut(interval, segment_ms)
+    ]
+
+
+def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str) -> list[Shard]:
+    """Pack segments into shards of about `shard_ms`, neighbours together, in order of uri and time."""
+    shards: list[Shard] = []
+    current: list[Segment] = []
+    current_ms = 0
+    for segment in sorted(segments, key=lambda item: (item.video.uri, item.start_ms)):
+        length_ms = segment.end_ms - segment.start_ms
+        if current and (current_ms + length_ms > shard_ms or len(current) == MAX_SEGMENTS_PER_SHARD):
+            shards.append(_shard(current, recipe_id))
+            current, current_ms = [], 0
+        current.append(segment)
+        current_ms += length_ms
+    if current:
+        shards.append(_shard(current, recipe_id))
+    return shards
+
+
+def _shard(segments: Sequence[Segment], recipe_id: str) -> Shard:
+    identity = [
+        [item.video.uri, item.video.size, item.video.etag_or_mtime, item.start_ms, item.end_ms] for item in segments
+    ]
+    canonical = json.dumps([recipe_id, identity], separators=(",", ":"), ensure_ascii=True)
+    return Shard(hashlib.sha256(canonical.encode()).hexdigest()[:20], tuple(segments))
+
+
+def to_table(shards: Iterable[Shard]) -> pa.Table:
+    """One row a segment (`operators.schema.PLANNED`): what is stored with the run and what the engines are given."""
+    rows = []
+    for shard in shards:
+        for segment in shard.segments:
+            video = asdict(segment.video)
+            rows.append(
+                video
+                | {
+                    "shard_id": shard.shard_id,
+                    "video_id": segment.video.video_id,
+                    "segment_index": segment.segment_index,
+                    "start_ms": segment.start_ms,
+                    "end_ms": segment.end_ms,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=PLANNED)
+
+
+def from_table(table: pa.Table) -> list[Shard]:
+    """The shards of a stored plan, in their stored order."""
+    grouped: dict[str, list[Segment]] = {}
+    fields = set(Video.__dataclass_fields__)
+    for row in table.to_pylist():
+        video = Video(**{name: value for name, value in row.items() if name in fields})
+        segment = Segment(video, row["segment_index"], row["start_ms"], row["end_ms"])
+        grouped.setdefault(row["shard_id"], []).append(segment)
+    return [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
+
+
+def failed_video(file: SourceFile, status: str, reason: str, retryable: bool) -> Video:
+    """A video that could not be opened: it is planned all the same, so that the ledger says why."""
+    return replace(Video(file.uri, file.size, file.etag_or_mtime), status=status, reason=reason, retryable=retryable)
