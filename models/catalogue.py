@@ -1,7 +1,7 @@
-"""The catalogue of weights: which files FV2ES runs on, where they lie on this machine, and that they are the right ones.
+"""The catalogue of weights: which files FV2ES runs on, where they lie here, and whether they are the right ones.
 
-Nothing here touches the network: `models.fetch` brings the files once, at set-up, and from then on they are found in the
-cache folder under their own digest. What each name is and where it comes from stands in `catalogue.json`.
+Nothing here touches the network: `models.fetch` brings the files once, at set-up, and from then on they are found in
+the cache folder under their own digest. What each name is and where it comes from stands in `catalogue.json`.
 """
 
 import hashlib
@@ -127,19 +127,19 @@ def verify(name: str) -> None:
     entry = find(name)
     locate(name)
     for file in entry.files:
-        check_file(folder(entry) / file.name, file)
+        path = folder(entry) / file.name
+        if difference := difference_of(path, file):
+            raise CatalogueError(
+                f"{path} is not the file that the catalogue knows: {difference}. It was left as it is; "
+                f"move it away and run `fv2es models pull {name}`."
+            )
 
 
-def check_file(path: Path, file: File) -> None:
-    """Raise `CatalogueError` unless the file at `path` has the digest that the catalogue records, if it does."""
-    if file.sha256 is None:
-        return
-    got = sha256_of(path)
-    if got != file.sha256:
-        raise CatalogueError(
-            f"{path} is not the file that the catalogue knows: its sha256 should be {file.sha256} and is {got}. "
-            "It was left as it is; move it away and run `fv2es models pull` again."
-        )
+def difference_of(path: Path, file: File) -> str | None:
+    """How the content of the file at `path` differs from the catalogue's record, in words; None where it does not."""
+    if file.sha256 is None or (got := sha256_of(path)) == file.sha256:
+        return None
+    return f"its sha256 should be {file.sha256} and is {got}"
 
 
 def sha256_of(path: Path) -> str:
@@ -167,10 +167,10 @@ def _how_to_get(entry: Entry, place: Path, absent: list[str]) -> str:
     missing = ", ".join(absent)
     if entry.package_folder:
         return (
-            f"The weights {entry.name} belong to the repository, but {missing} is not in {place}. "
+            f"The weights {entry.name} belong to the repository, but {place} lacks {missing}. "
             "Restore the file from version control, or train it."
         )
     return (
-        f"The weights {entry.name} ({entry.role}) are not on this machine: {missing} is not in {place}. "
+        f"The weights {entry.name} ({entry.role}) are not on this machine: {place} lacks {missing}. "
         f"Run `fv2es models pull {entry.name}` on a machine with a network, or put the files there by hand."
     )
