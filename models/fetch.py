@@ -46,7 +46,8 @@ def pull(name: str, *, from_folder: Path | None = None, progress: Progress = lam
     Files that are already there are read and checked, never overwritten. Raises `CatalogueError`.
     """
     entry = find(name)
-    if entry.package_folder:  # part of the repository: `locate` and `verify` speak for it
+    if entry.package_folder:  # part of the repository, or lost
+        locate(name)
         return False
     place = folder(entry)
     try:
@@ -206,7 +207,9 @@ def _unpack(archives: list[Path], members: Iterable[str], target: Path, size: in
 def _from_hub(repository: str, files: list[File], scratch: Path) -> None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()  # its own account of every retry would bury our one message
     for file in files:
         try:
             fetched = hf_hub_download(repository, file.name, local_dir=scratch / "hub")
