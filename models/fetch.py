@@ -24,6 +24,7 @@ from models.catalogue import (
     difference_of,
     find,
     folder,
+    locate,
 )
 
 Progress = Callable[[int, int], None]
