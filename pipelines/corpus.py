@@ -47,14 +47,14 @@ def list_corpus(sources: Iterable[str]) -> Corpus:
     found: dict[str, SourceFile] = {}
     skipped = 0
     for source in sources:
-        before = len(found) + skipped
-        for file, named in _list_source(source):
+        listed = list(_list_source(source))
+        if not listed and not _exists(source):
+            raise SettingsError(f"{source}: no such file or folder, and no pattern that matches anything.")
+        for file, named in listed:
             if named or is_media_name(file.uri):
                 found[file.uri] = file
             else:
                 skipped += 1
-        if len(found) + skipped == before and not _exists(source):
-            raise SettingsError(f"{source}: no such file, folder or pattern. Check the path, or quote a glob.")
     return Corpus(tuple(sorted(found.values())), skipped)
 
 

@@ -1,0 +1,61 @@
+"""`fv2es`: label large corpora of video with emotions."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import config, label, plan, status
+from pipelines.cli.console import errors
+from pipelines.cli.models import app as models_app
+from pipelines.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, SettingsError
+
+app = typer.Typer(
+    name="fv2es",
+    help="Label large corpora of video with emotions: a folder or bucket goes in, Parquet comes out.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(name="label", epilog=label.EXAMPLES)(label.label)
+app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
+app.command(name="status", epilog=status.EXAMPLES)(status.status)
+app.add_typer(models_app, name="models", help="The weights that FV2ES runs on: list, pull, verify.")
+app.add_typer(config.app, name="config", help="Settings: show those in force, validate a file.")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"fv2es {installed('fv2es')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line; errors that are the user's to mend are one message, not a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(EXIT_USAGE)
+    except JobError as error:
+        errors.print(f"[bold red]The job stopped:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What is committed stays; run the same command again to go on.", soft_wrap=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

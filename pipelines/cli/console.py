@@ -1,0 +1,45 @@
+"""What the subcommands share: consoles, options and the words for amounts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.config import Config, load
+
+out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="A YAML file of settings; see `fv2es config show`.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables, for scripts.")]
+SourcesArgument = Annotated[
+    list[str], typer.Argument(metavar="SRC...", help="Files, folders, globs or s3:// prefixes.", show_default=False)
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", "-w", min=1, help="Decoders at work at the same time; by default one a CPU.")
+]
+
+
+def load_config(path: Path | None, **engine: object) -> Config:
+    """The configuration in force, with flags of the engine laid over it."""
+    return load(path, {"engine": engine})
+
+
+def duration(milliseconds: float) -> str:
+    """A length of media or time for people: 42 s, 3 min 20 s, 12 h 5 min."""
+    seconds = round(milliseconds / 1000)
+    if seconds < 60:
+        return f"{milliseconds / 1000:.1f} s" if seconds < 10 else f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def count(number: int, noun: str) -> str:
+    """1 video, 2 videos."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

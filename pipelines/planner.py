@@ -1,0 +1,180 @@
+"""Make the plan of a run: the corpus as it is, less what is committed, with what an unfinished run had planned."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from operators.media import UnreadableMedia, probe_many
+
+from operators.commit import Store
+from operators.schema import FAILED, SEGMENTS
+from pipelines import ledger, runs
+from pipelines.config import Config
+from pipelines.corpus import Corpus, SourceFile
+from pipelines.plan import (
+    Interval,
+    Segment,
+    Shard,
+    Video,
+    choose_shard_ms,
+    failed_video,
+    from_table,
+    pack,
+    round_to_anchor,
+    segments_of,
+    video_id,
+)
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What is to be done, and what is done already.
+
+    `kept` of the shards come from an unfinished run; `done_ms` and `done_videos` count media of this corpus that is
+    committed; `failed` are the ledger's rows (uri, times, status, reason) of this corpus that ended in failure;
+    `replaced` are ids of versions of videos that have changed since they were labelled.
+    """
+
+    shards: tuple[Shard, ...]
+    kept: int
+    videos: int
+    skipped: int
+    done_videos: int
+    done_ms: int
+    failed: tuple[dict[str, Any], ...]
+    replaced: frozenset[str]
+
+    @property
+    def media_ms(self) -> int:
+        """Milliseconds of media still to be labelled."""
+        return sum(shard.media_ms for shard in self.shards)
+
+    @property
+    def unreadable(self) -> list[Video]:
+        """Planned videos that couldn't be opened."""
+        return [item.video for shard in self.shards for item in shard.segments if item.video.status != "ok"]
+
+
+def make_plan(
+    corpus: Corpus, store: Store | None, recipe_id: str, partition: str, config: Config, workers: int
+) -> JobPlan:
+    """Plan a run over `corpus`. Without a store nothing is taken as done."""
+    committed = ledger.read(store, partition) if store else SEGMENTS.empty_table()
+    in_corpus = {video_id(file): file for file in corpus.files}
+    done = ledger.intervals_by_video(committed)
+    kept = _kept_shards(store, partition, in_corpus.keys()) if store else []
+    covered = _with_shards(done, kept)
+
+    known = [video for name, video in _known_videos(committed, kept).items() if name in in_corpus]
+    new = probe_files((file for name, file in in_corpus.items() if name not in covered), config)
+    videos = [*known, *new]
+    segments = _cut_all(videos, covered, config, workers)
+    shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), recipe_id)]
+
+    ours = committed.filter(pc.is_in(committed["video_id"], pa.array(in_corpus, pa.string())))
+    to_do = {item.video.video_id for shard in shards for item in shard.segments}
+    return JobPlan(
+        shards=tuple(shards),
+        kept=len(kept),
+        videos=len(corpus.files),
+        skipped=corpus.skipped,
+        done_videos=len((done.keys() & in_corpus.keys()) - to_do),
+        done_ms=sum(end_ms - start_ms for name in done.keys() & in_corpus.keys() for start_ms, end_ms in done[name]),
+        failed=_failures(ours),
+        replaced=_replaced(committed, corpus),
+    )
+
+
+def _kept_shards(store: Store, partition: str, in_corpus: Collection[str]) -> list[Shard]:
+    """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan."""
+    last = runs.latest(store, partition)
+    if last is None or last.finished_at:
+        return []
+    committed = ledger.committed_shards(store, partition)
+    return [
+        shard
+        for shard in from_table(runs.plan(store, last.run_id))
+        if shard.shard_id not in committed and all(item.video.video_id in in_corpus for item in shard.segments)
+    ]
+
+
+def _with_shards(done: Mapping[str, list[Interval]], kept: Iterable[Shard]) -> dict[str, list[Interval]]:
+    covered = {name: list(intervals) for name, intervals in done.items()}
+    for shard in kept:
+        for item in shard.segments:
+            covered.setdefault(item.video.video_id, []).append((item.start_ms, item.end_ms))
+    return covered
+
+
+def _known_videos(committed: pa.Table, kept: Iterable[Shard]) -> dict[str, Video]:
+    """Videos that need no probing: the ledger or the kept plan describes them. They may still have parts to do."""
+    readable = committed.filter(pc.not_equal(committed["duration_ms"], 0))
+    fields = [name for name in Video.__dataclass_fields__ if name not in ("status", "reason", "retryable")]
+    known = {row.pop("video_id"): Video(**row) for row in readable.select([*fields, "video_id"]).to_pylist()}
+    return known | {item.video.video_id: item.video for shard in kept for item in shard.segments}
+
+
+def _cut_all(
+    videos: Iterable[Video], covered: Mapping[str, list[Interval]], config: Config, workers: int
+) -> list[Segment]:
+    """The segments still to be planned; shorter ones where the corpus is too small to keep the workers busy."""
+    anchor_ms = config.windows.anchor_ms
+    videos = list(videos)
+    total_ms = sum(video.duration_ms for video in videos)
+    wanted_ms = min(int(config.plan.segment_minutes * 60_000), _shard_ms_for(total_ms, config, workers))
+    segment_ms = round_to_anchor(wanted_ms, anchor_ms)
+    return [
+        item for video in videos for item in segments_of(video, covered.get(video.video_id, []), segment_ms, anchor_ms)
+    ]
+
+
+def _shard_ms(segments: Iterable[Segment], config: Config, workers: int) -> int:
+    return _shard_ms_for(sum(item.end_ms - item.start_ms for item in segments), config, workers)
+
+
+def _shard_ms_for(total_ms: int, config: Config, workers: int) -> int:
+    if config.plan.shard_minutes:
+        return int(config.plan.shard_minutes * 60_000)
+    return choose_shard_ms(total_ms, workers)
+
+
+def _failures(rows: pa.Table) -> tuple[dict[str, str], ...]:
+    failed = rows.filter(pc.is_in(rows["status"], pa.array(FAILED)))
+    return tuple(failed.select(["uri", "start_ms", "end_ms", "status", "reason"]).to_pylist())
+
+
+def _replaced(committed: pa.Table, corpus: Corpus) -> frozenset[str]:
+    """Ids of committed versions of videos that the corpus now holds in another version."""
+    current = {file.uri: video_id(file) for file in corpus.files}
+    pairs = zip(committed["uri"].to_pylist(), committed["video_id"].to_pylist(), strict=True)
+    return frozenset(name for uri, name in pairs if uri in current and current[uri] != name)
+
+
+def probe_files(files: Iterable[SourceFile], config: Config) -> Iterable[Video]:
+    """Read the header of every file, in child processes; a file that can't be read becomes a failed video."""
+    readable = []
+    for file in files:
+        if file.problem:
+            yield failed_video(file, "unreadable", file.problem, retryable=True)
+        else:
+            readable.append(file)
+    by_uri = {file.uri: file for file in readable}
+    limit_s = config.plan.probe_time_limit_s
+    for uri, found in probe_many(by_uri, workers=config.plan.probe_workers, time_limit_s=limit_s):
+        file = by_uri[uri]
+        if isinstance(found, UnreadableMedia):
+            yield failed_video(file, found.status, found.reason, found.retryable)
+        else:
+            yield Video(
+                uri=file.uri,
+                size=file.size,
+                etag_or_mtime=file.etag_or_mtime,
+                duration_ms=found.duration_ms,
+                width=found.width,
+                height=found.height,
+                fps=found.fps,
+                video_codec=found.video_codec,
+                audio_codec=found.audio_codec,
+            )

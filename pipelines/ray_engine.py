@@ -1,0 +1,112 @@
+"""The Ray engine: Ray schedules, we commit. One shard is one block from its plan to its line in the ledger."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.config import EngineSettings
+from pipelines.errors import JobError
+from pipelines.graph import Operator, Stage, limit_threads
+
+# Before ray is imported anywhere: it reads these at import. Nothing is reported to anyone, and Ray's own lines about
+# disks and dashboards are not for our users.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+
+@dataclass
+class Spill:
+    """What Ray's object store wrote to disk in this job, in bytes: intermediate data, which nobody wants stored."""
+
+    bytes: int = 0
+
+
+class StageActor:
+    """One operator in a process of its own, built once."""
+
+    def __init__(self, build: Callable[[], Operator]) -> None:
+        limit_threads()
+        self._operator = build()
+
+    def __call__(self, shard: pa.Table) -> pa.Table:
+        """Pass one shard through."""
+        return self._operator(shard)
+
+
+@contextmanager
+def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> Iterator[None]:
+    """A Ray to work on: the cluster at `settings.address`, or one in this machine's memory for the time of the job.
+
+    Raises:
+        JobError: the cluster can't be reached.
+    """
+    common = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
+    try:
+        if settings.address:
+            ray.init(address=settings.address, **common)
+        else:
+            ray.init(
+                address="local",
+                # As many as the stages hold, so that a machine of one CPU can run them all; the system shares it out.
+                num_cpus=max(1, -(-int(100 * sum(stage.workers * stage.cpus for stage in stages)) // 100)),
+                num_gpus=settings.gpus or None,
+                include_dashboard=False,
+                object_store_memory=settings.object_store_mb * 1_000_000,
+                _temp_dir=str(temporary),
+                _node_ip_address="127.0.0.1",
+                **common,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
+        raise JobError(f"Can't start work on {where}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run(shards: Iterable[pa.Table], stages: list[Stage], spill: Spill) -> Iterator[pa.Table]:
+    """Label shards on the Ray that `cluster` gave; yields what the last stage says of each, in order of completion.
+
+    A shard is one block all the way: its identity comes from the plan and never from Ray's block layout, so blocks are
+    neither split nor joined. An exception in an operator is an error of ours and ends the job.
+    """
+    context = DataContext.get_current()
+    context.target_max_block_size = None
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_options.preserve_order = False
+    dataset = ray.data.from_arrow(list(shards))
+    for stage in stages:
+        dataset = dataset.map_batches(
+            StageActor,
+            fn_constructor_args=(stage.build,),
+            batch_size=None,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            compute=ActorPoolStrategy(size=stage.workers),
+            num_cpus=stage.cpus,
+            num_gpus=stage.gpus,
+        )
+    try:
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayError as error:
+        raise JobError(f"Work stopped: {error}") from error
+    finally:
+        spill.bytes = _spilled_bytes()
+
+
+def _spilled_bytes() -> int:
+    from ray._private.internal_api import get_memory_info_reply, get_state_from_address
+
+    state = get_state_from_address(ray.get_runtime_context().gcs_address)
+    return int(get_memory_info_reply(state).store_stats.spilled_bytes_total)

@@ -1,0 +1,103 @@
+"""The recipe: everything that changes a label. Its digest names the partition, so tables of two recipes never mix."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models import catalogue
+from operators.schema import SCHEMA_VERSION
+from operators.settings import resolve_path
+from operators.write import canonical_json
+from pipelines.config import Config
+from pipelines.errors import SettingsError
+
+LABELLING_VERSION = 1
+"""Raised whenever our own code changes a label for the same settings and weights."""
+
+VOICE_ENCODER = "whisper-tiny.en"
+TEXT_ENCODER = "minilm-l6"
+DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25", "resnet50": "retinaface-resnet50"}
+
+_NOT_IN_RECIPE = {
+    "decode": {"time_limit_factor", "time_limit_base_s"},
+    "speech": {"batch_size"},
+    "infer": {"batch_size"},
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights of a configuration are. `asr` is a folder, or the hub name that whisperx is to load."""
+
+    asr: Path | str
+    detector: Path | None
+    emotion: Path
+    voice_encoder: Path
+    text_encoder: Path
+
+
+def find_weights(config: Config) -> Weights:
+    """Locate every file that the configuration needs.
+
+    Raises:
+        SettingsError: something isn't there; says what to run.
+    """
+    try:
+        return Weights(
+            asr=_asr(config),
+            detector=catalogue.locate(DETECTORS["mobilenet0.25"]) if config.faces.detector == "mobilenet0.25" else None,
+            emotion=resolve_path(config.infer.model) or catalogue.locate(config.infer.model),
+            voice_encoder=catalogue.locate(VOICE_ENCODER),
+            text_encoder=catalogue.locate(TEXT_ENCODER),
+        )
+    except catalogue.CatalogueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _asr(config: Config) -> Path | str:
+    path = resolve_path(config.speech.asr)
+    if path:
+        return path
+    name = f"whisper-{config.speech.asr}"
+    return catalogue.locate(name) if name in catalogue.entries() else config.speech.asr
+
+
+def recipe(config: Config, weights: Weights) -> dict[str, Any]:
+    """What changes a label, by name: settings, and digests of the weights."""
+    settings = {
+        group: getattr(config, group).model_dump(mode="json", exclude=_NOT_IN_RECIPE.get(group, set()))
+        for group in ("decode", "faces", "speech", "windows", "infer")
+    }
+    digests = {
+        "asr": file_digest(weights.asr) if isinstance(weights.asr, Path) else weights.asr,
+        "detector": file_digest(weights.detector) if weights.detector else config.faces.detector,
+        "emotion": file_digest(weights.emotion),
+        "voice_encoder": file_digest(weights.voice_encoder),
+        "text_encoder": file_digest(weights.text_encoder),
+    }
+    # Paths differ between machines and say nothing that the digest doesn't.
+    settings["speech"]["asr"] = digests["asr"] if isinstance(weights.asr, Path) else weights.asr
+    settings["infer"].pop("model")
+    versions = {"schema": SCHEMA_VERSION, "labelling": LABELLING_VERSION}
+    return {"versions": versions, "settings": settings, "weights": digests}
+
+
+def recipe_id(recipe: dict[str, Any]) -> str:
+    """12 hex digits that name a recipe."""
+    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:12]
+
+
+def partition(recipe_id: str) -> str:
+    """The hive partition of a recipe."""
+    return f"recipe={recipe_id}"
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, or one over the names and digests of a folder's files."""
+    if path.is_file():
+        return catalogue.sha256_of(path)
+    files = sorted(item for item in path.iterdir() if item.is_file())
+    return hashlib.sha256(
+        canonical_json([[item.name, catalogue.sha256_of(item)] for item in files]).encode()
+    ).hexdigest()

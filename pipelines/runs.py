@@ -1,0 +1,70 @@
+"""The run directory OUT/_runs/<run id>/: configuration, recipe, plan and state, which status and resume read."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+
+from operators.commit import Store
+from operators.write import canonical_json
+
+RUNS = "_runs"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How a run stands. Times are ISO 8601 in UTC; `finished_at` is None while it works, or when it was killed."""
+
+    run_id: str
+    partition: str
+    started_at: str
+    finished_at: str | None = None
+    sources: tuple[str, ...] = ()
+    skipped: int = 0
+    shards: int = 0
+    media_ms: int = 0
+    spilled_bytes: int | None = None
+    wall_s: float | None = None
+
+
+def now() -> str:
+    """This moment, ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def start(store: Store, state: RunState, config: dict[str, Any], recipe: dict[str, Any], plan: pa.Table) -> None:
+    """Store what a run is about to do; its state comes last, so a run that can be seen has its plan."""
+    folder = f"{RUNS}/{state.run_id}"
+    store.put(f"{folder}/config.json", json.dumps(config, indent=2).encode())
+    store.put(f"{folder}/recipe.json", canonical_json(recipe).encode())
+    store.put_table(f"{folder}/plan.parquet", plan)
+    write_state(store, state)
+
+
+def write_state(store: Store, state: RunState) -> None:
+    """Store how a run stands."""
+    store.put(f"{RUNS}/{state.run_id}/state.json", json.dumps(asdict(state), indent=2).encode())
+
+
+def states(store: Store) -> list[RunState]:
+    """All runs, oldest first."""
+    return [RunState(**(json.loads(store.read(name)))) for name in store.names(RUNS, "/state.json")]
+
+
+def latest(store: Store, partition: str | None = None) -> RunState | None:
+    """The newest run, of one recipe if that is given."""
+    found = [state for state in states(store) if partition in (None, state.partition)]
+    return found[-1] if found else None
+
+
+def plan(store: Store, run_id: str) -> pa.Table:
+    """The stored plan of a run (`operators.schema.PLANNED`)."""
+    return store.read_table(f"{RUNS}/{run_id}/plan.parquet")
