@@ -1,0 +1,56 @@
+"""Fixtures of the whole suite: the shared clips, and a machine without a network."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.offline import sitecustomize as offline
+
+# Before any library is imported that reads them: a test never asks a hub for anything.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of shared clips that FV2ES_TEST_DATA names; without it the test is skipped."""
+    named = os.environ.get("FV2ES_TEST_DATA")
+    if not named:
+        pytest.skip("FV2ES_TEST_DATA is not set: no shared clips here")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"FV2ES_TEST_DATA names {folder}, which is no folder")
+    return folder
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Cut this process off the network; at the end, fail if anything tried to reach it."""
+    log = tmp_path / "network-attempts.txt"
+    monkeypatch.setenv("FV2ES_OFFLINE_LOG", str(log))
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, getattr(socket.socket, name))
+    monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
+    offline.cut_off()
+    yield
+    assert not log.exists(), f"tried to reach the network: {log.read_text()}"
+
+
+@pytest.fixture
+def offline_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment for a child process whose whole tree of Python processes is cut off the network.
+
+    At the end, fails if anything tried to reach it.
+    """
+    log = tmp_path / "network-attempts.txt"
+    guard = str(Path(offline.__file__).parent)
+    inherited = os.environ.get("PYTHONPATH")
+    yield os.environ | {
+        "PYTHONPATH": os.pathsep.join([guard, inherited] if inherited else [guard]),
+        "FV2ES_OFFLINE_LOG": str(log),
+    }
+    assert not log.exists(), f"tried to reach the network: {log.read_text()}"
