@@ -55,7 +55,7 @@ def _decode(config: Config, weights: Weights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
-    return Decode(config.decode, config.windows, FaceDetector(config.faces, weights.detector, device))
+    return Decode(config.decode, config.windows, FaceDetector.load(config.faces, weights.detector, device))
 
 
 def _transcribe(config: Config, weights: Weights, device: str) -> Operator:
