@@ -1,6 +1,7 @@
 """The Ray engine: Ray schedules, we commit. One shard is one block from its plan to its line in the ledger."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,11 +14,10 @@ from pipelines.config import EngineSettings
 from pipelines.errors import JobError
 from pipelines.graph import Operator, Stage, limit_threads
 
-# Before ray is imported anywhere: it reads these at import. Nothing is reported to anyone, and Ray's own lines about
-# disks and dashboards are not for our users.
+# Ray reads these when it is imported. It is to report to nobody, and to keep its inner log off our users' terminal.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext
@@ -49,22 +49,23 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
     Raises:
         JobError: the cluster can't be reached.
     """
-    common = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    common = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
-        if settings.address:
-            ray.init(address=settings.address, **common)
-        else:
-            ray.init(
-                address="local",
-                # As many as the stages hold, so that a machine of one CPU can run them all; the system shares it out.
-                num_cpus=max(1, -(-int(100 * sum(stage.workers * stage.cpus for stage in stages)) // 100)),
-                num_gpus=settings.gpus or None,
-                include_dashboard=False,
-                object_store_memory=settings.object_store_mb * 1_000_000,
-                _temp_dir=str(temporary),
-                _node_ip_address="127.0.0.1",
-                **common,
-            )
+        with _stderr_to(temporary / "ray-start.log"):
+            if settings.address:
+                ray.init(address=settings.address, **common)
+            else:
+                ray.init(
+                    address="local",
+                    # What the stages hold: a machine of one CPU can run them all, shared out by the system.
+                    num_cpus=math.ceil(sum(stage.workers * stage.cpus for stage in stages)),
+                    num_gpus=settings.gpus or None,
+                    include_dashboard=False,
+                    object_store_memory=settings.object_store_mb * 1_000_000,
+                    _temp_dir=str(temporary),
+                    **common,
+                )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
         raise JobError(f"Can't start work on {where}: {error}") from error
@@ -72,6 +73,19 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _stderr_to(file: Path) -> Iterator[None]:
+    """Ray's C++ core writes to descriptor 2 whatever its log level; while it starts, that goes to a file."""
+    kept = os.dup(2)
+    try:
+        with file.open("wb") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def run(shards: Iterable[pa.Table], stages: list[Stage], spill: Spill) -> Iterator[pa.Table]:
