@@ -1,0 +1,103 @@
+"""Find the faces of frames and cut them out: the only pixels that leave decoding."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from models.retinaface import Detections, load_mobilenet, load_resnet50
+from operators.schema import CROP_SIDE_PX
+from operators.settings import FaceSettings
+
+MARGIN_PX = 2
+"""Margin around the box in the finished crop, both sides together: what V2EM was trained on (facenet's MTCNN)."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of one frame: box as fractions of the frame's width and height, and crop uint8 RGB [48, 48, 3]."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    score: float
+    crop: np.ndarray
+
+
+class Detector(Protocol):
+    """What finds boxes: a `models.retinaface.RetinaFace`, or a stand-in of a test."""
+
+    def detect(self, frames: np.ndarray, min_score: float) -> list[Detections]:
+        """Boxes and scores of each frame of uint8 RGB [n, H, W, 3]."""
+
+
+class FaceDetector:
+    """Faces of frames, largest first, as crops for the face branch."""
+
+    def __init__(self, settings: FaceSettings, detector: Detector) -> None:
+        self.settings = settings
+        self._detector = detector
+
+    @classmethod
+    def load(cls, settings: FaceSettings, mobilenet_weights: Path | None, device: str = "cpu") -> "FaceDetector":
+        """Load the detector that the settings name.
+
+        Args:
+            settings: which detector, and which of its faces are kept.
+            mobilenet_weights: the state dict of RetinaFace MobileNet-0.25; not needed for ResNet-50.
+            device: "cpu" or "cuda".
+        """
+        if settings.detector == "resnet50":
+            return cls(settings, load_resnet50(device))
+        if mobilenet_weights is None:
+            raise ValueError("faces.detector mobilenet0.25 needs the path of its weights")
+        return cls(settings, load_mobilenet(mobilenet_weights, device))
+
+    def detect(self, frames: np.ndarray) -> list[list[Face]]:
+        """Find and cut out the faces of each frame, the largest first, at most `max_faces_per_frame`.
+
+        Args:
+            frames: uint8 RGB [n, H, W, 3], upright, square pixels.
+        """
+        if len(frames) == 0:
+            return []
+        found = self._detector.detect(frames, self.settings.min_score)
+        return [self._faces(frame, detections) for frame, detections in zip(frames, found, strict=True)]
+
+    def _faces(self, frame: np.ndarray, detections: Detections) -> list[Face]:
+        height, width, _ = frame.shape
+        boxes = np.clip(detections.boxes, 0, [width, height, width, height])
+        sides = boxes[:, 2:] - boxes[:, :2]
+        large = np.flatnonzero(sides.min(axis=1, initial=np.inf) >= self.settings.min_face_px)
+        by_area = large[np.argsort(-sides[large].prod(axis=1), kind="stable")]
+        faces = []
+        for index in by_area[: self.settings.max_faces_per_frame]:
+            x0, y0, x1, y1 = (boxes[index] / [width, height, width, height]).tolist()
+            faces.append(Face(x0, y0, x1, y1, float(detections.scores[index]), crop_face(frame, boxes[index])))
+        return faces
+
+
+def crop_face(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Cut one face out of a frame as V2EM's published system does (V2EM's use of facenet's MTCNN).
+
+    The box grows by 2 * side / (48 - 2) on each axis, half of it on each side, so that the margin measures one pixel a
+    side in the crop; it is clipped to the frame, its corners are truncated to whole pixels, and area resizing makes it
+    48x48 (the aspect ratio isn't kept).
+
+    Args:
+        frame: uint8 RGB [H, W, 3].
+        box: x0, y0, x1, y1 in pixels, within the frame and not empty.
+
+    Returns:
+        uint8 RGB [48, 48, 3].
+    """
+    height, width, _ = frame.shape
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    margin_x = MARGIN_PX * (x1 - x0) / (CROP_SIDE_PX - MARGIN_PX)
+    margin_y = MARGIN_PX * (y1 - y0) / (CROP_SIDE_PX - MARGIN_PX)
+    left, top = int(max(x0 - margin_x / 2, 0)), int(max(y0 - margin_y / 2, 0))
+    right, bottom = int(min(x1 + margin_x / 2, width)), int(min(y1 + margin_y / 2, height))
+    return cv2.resize(frame[top:bottom, left:right], (CROP_SIDE_PX, CROP_SIDE_PX), interpolation=cv2.INTER_AREA)

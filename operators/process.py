@@ -1,0 +1,131 @@
+"""A child process that reads hostile files: pipes are drained, time and memory limited, and its group dies with it."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Any
+
+STDERR_TAIL_BYTES = 2_000
+MAX_MEMORY_BYTES = 4 << 30
+"""Address space of a child. 4K video needs about 0.5 GB; a broken file may ask for anything."""
+
+_ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every run
+
+
+class Process:
+    """A running ffmpeg: stdout and stderr are drained by threads, and it is killed when it takes too long.
+
+    Used as a context manager; on leaving it by an exception the process and its group are killed.
+
+    Args:
+        arguments: the argument list.
+        time_limit_s: of wall time, less what `excused_s` returns.
+        max_stdout_bytes: what is kept of stdout; the rest is read and dropped.
+        pass_fds: ends of pipes that the process writes; closed here once it runs.
+        excused_s: seconds that the reader, not ffmpeg, has spent.
+    """
+
+    def __init__(
+        self,
+        arguments: list[str],
+        time_limit_s: float,
+        max_stdout_bytes: int,
+        pass_fds: tuple[int, ...] = (),
+        excused_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self.stdout = bytearray()
+        self.stderr_tail = b""
+        self.error_lines = 0
+        self.last_error: str | None = None
+        self.timed_out = False
+        self._time_limit_s = time_limit_s
+        self._excused_s = excused_s
+        self._max_stdout_bytes = max_stdout_bytes
+        try:
+            # A session of its own, so that the whole group can be killed.
+            self._process = subprocess.Popen(  # noqa: S603
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        finally:
+            for fd in pass_fds:
+                os.close(fd)
+        limit_memory(self._process.pid)
+        self._threads = [
+            threading.Thread(target=run, daemon=True) for run in (self._read_stdout, self._read_stderr, self._watch)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._kill()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def returncode(self) -> int:
+        """Exit status; negative is a signal. Only after the context has been left."""
+        return int(self._process.returncode)
+
+    def _read_stdout(self) -> None:
+        stream = _stream(self._process.stdout)
+        with stream:
+            while chunk := stream.read1(1 << 16):
+                self.stdout += chunk[: self._max_stdout_bytes - len(self.stdout)]
+
+    def _read_stderr(self) -> None:
+        stream = _stream(self._process.stderr)
+        with stream:
+            for line in iter(lambda: stream.readline(STDERR_TAIL_BYTES), b""):
+                clean = _ADDRESS.sub(b"", line)
+                self.stderr_tail = (self.stderr_tail + clean)[-STDERR_TAIL_BYTES:]
+                if b"[error]" in clean or b"[fatal]" in clean:
+                    self.error_lines += 1
+                    self.last_error = clean.decode("utf-8", "replace").strip()
+
+    def _watch(self) -> None:
+        started = time.monotonic()
+        while True:
+            left_s = self._time_limit_s + self._excused_s() - (time.monotonic() - started)
+            if left_s <= 0:
+                self.timed_out = True
+                self._kill()
+            try:
+                self._process.wait(max(left_s, 0.1))
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def limit_memory(pid: int) -> None:
+    """Limit a process's address space, where the system can (Linux)."""
+    if hasattr(resource, "prlimit"):
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+
+
+def _stream(stream: IO[bytes] | None) -> Any:
+    assert stream is not None  # noqa: S101  # Popen was asked for pipes
+    return stream

@@ -1,0 +1,206 @@
+"""Read one segment: its sound, and its frames straight into the face detector."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import numpy as np
+
+from operators import ffmpeg
+from operators.faces import Face, FaceDetector
+from operators.process import Process
+from operators.schema import PCM_RATE_HZ
+from operators.settings import DecodeSettings
+from operators.timeline import Reach, seek_before
+
+FRAMES_AT_ONCE = 4
+"""Frames a call of the detector: on a CPU core more is no faster, they only leave its cache."""
+
+FAR_SEEK_MS = 30_000
+"""How much further back the frames are looked for that a seek has missed."""
+
+PCM_SAMPLE_BYTES = 2
+
+
+@dataclass
+class SegmentMedia:
+    """What a segment yielded.
+
+    `pcm` is s16le mono at 16 kHz whose first sample is at `pcm_start_ms`; None without sound. `frame_indices` are the
+    grid indices of the frames looked at, rising; `faces` are (grid index, face), in the same order.
+    """
+
+    pcm: bytearray | None = None
+    pcm_start_ms: int | None = None
+    frame_indices: list[int] = field(default_factory=list)
+    faces: list[tuple[int, Face]] = field(default_factory=list)
+    faces_s: float = 0.0
+    stderr_tail: str = ""
+    last_error: str | None = None
+    timed_out: bool = False
+
+
+class SegmentReader:
+    """Reads the segments of one file.
+
+    Args:
+        url: from `sources.media_url`.
+        size: width and height that frames are scaled to; None without video.
+        has_sound: whether there is a sound track.
+    """
+
+    def __init__(
+        self,
+        binary: str,
+        url: str,
+        size: tuple[int, int] | None,
+        has_sound: bool,
+        settings: DecodeSettings,
+        faces: FaceDetector,
+    ) -> None:
+        self._binary = binary
+        self._url = url
+        self._size = size
+        self._has_sound = has_sound
+        self._settings = settings
+        self._faces = faces
+
+    def read(self, reach: Reach, seam: tuple[int, int] | None) -> SegmentMedia:
+        """Decode sound and frames in one pass.
+
+        Two short further passes keep the promises that one pass can't: frames missed by a seek, and the sound around
+        the segment's end (`seam`, milliseconds) as the next segment will decode it.
+        """
+        media = SegmentMedia()
+        sound = (reach.sound_start_ms, reach.sound_end_ms) if self._has_sound else None
+        self._run(media, reach.seek_ms, sound=sound, frames=reach.frames if self._size else None)
+        if sound and self._size and media.pcm is None and not media.frame_indices:
+            # A track that can't even be set up stops the other one too: try each alone.
+            self._run(media, reach.seek_ms, sound=sound)
+            self._run(media, reach.seek_ms, frames=reach.frames)
+        if self._size and reach.seek_ms > 0:
+            self._read_missed_frames(media, reach)
+        if media.pcm is not None and seam is not None:
+            self._read_seam(media, reach, seam)
+        return media
+
+    def _read_missed_frames(self, media: SegmentMedia, reach: Reach) -> None:
+        """Look from further back for frames before the first that came.
+
+        In containers without an index (transport streams) a seek may land behind the key frame that was needed.
+        """
+        found = media.frame_indices[0] if media.frame_indices else reach.frames.stop
+        if found == reach.frames.start:
+            return
+        head = SegmentMedia()
+        self._run(head, max(0, reach.seek_ms - FAR_SEEK_MS), frames=range(reach.frames.start, found))
+        media.frame_indices[:0] = head.frame_indices
+        media.faces[:0] = head.faces
+        media.faces_s += head.faces_s
+        media.timed_out |= head.timed_out
+
+    def _read_seam(self, media: SegmentMedia, reach: Reach, seam: tuple[int, int]) -> None:
+        """Replace the sound around the segment's end by what the next segment decodes there, to the bit.
+
+        Decoders carry state (AAC's noise, rounded time stamps, phases of resamplers), so sound decoded from an earlier
+        seek differs in its last bits; yet both neighbours must find the same cut in it.
+        """
+        tail = SegmentMedia()
+        self._run(tail, seek_before(seam[0]), sound=seam)
+        media.timed_out |= tail.timed_out
+        if media.pcm is not None and tail.pcm is not None:
+            offset = pcm_bytes(seam[0] - reach.sound_start_ms)
+            media.pcm += bytes(max(0, offset - len(media.pcm)))
+            media.pcm[offset:] = tail.pcm
+
+    def _run(
+        self,
+        media: SegmentMedia,
+        seek_ms: int,
+        sound: tuple[int, int] | None = None,
+        frames: range | None = None,
+    ) -> None:
+        """Run one ffmpeg and add what it yields to `media`; nothing once a pass has timed out."""
+        if media.timed_out:
+            return
+        source = ffmpeg.open_input(self._url, seek_ms)
+        step_ms = self._settings.frame_step_ms
+        outputs: list[Any] = []
+        pipes: list[tuple[int, int]] = []
+        length_ms = 0
+        if sound is not None:
+            outputs.append(ffmpeg.sound_output(source, *sound))
+            length_ms = sound[1] - seek_ms
+        if frames is not None and self._size is not None:
+            pipes = [os.pipe(), os.pipe()]
+            (_, frames_fd), (_, times_fd) = pipes
+            outputs.append(ffmpeg.frames_output(source, frames, step_ms, self._size, frames_fd, times_fd))
+            length_ms = max(length_ms, frames.stop * step_ms - seek_ms)
+        with ExitStack() as stack:
+            readers = [stack.enter_context(os.fdopen(read_fd, "rb", buffering=0)) for read_fd, _ in pipes]
+            process = Process(
+                ffmpeg.command(self._binary, outputs),
+                time_limit_s=self._settings.time_limit_base_s + self._settings.time_limit_factor * length_ms / 1000,
+                max_stdout_bytes=pcm_bytes(sound[1] - sound[0]) if sound is not None else 0,
+                pass_fds=tuple(write_fd for _, write_fd in pipes),
+                excused_s=lambda: media.faces_s,
+            )
+            with process:
+                if readers and self._size is not None:
+                    self._look(media, read_frames(readers[0], readers[1], self._size))
+        if sound is not None and process.stdout:
+            media.pcm, media.pcm_start_ms = process.stdout, sound[0]
+        media.timed_out |= process.timed_out
+        media.last_error = process.last_error or media.last_error
+        media.stderr_tail += process.stderr_tail.decode("utf-8", "replace")
+
+    def _look(self, media: SegmentMedia, batches: Iterator[tuple[list[int], np.ndarray]]) -> None:
+        for indices, frames in batches:
+            started = time.monotonic()
+            for index, faces in zip(indices, self._faces.detect(frames), strict=True):
+                media.frame_indices.append(index)
+                media.faces.extend((index, face) for face in faces)
+            media.faces_s += time.monotonic() - started
+
+
+def read_frames(pixels: IO[bytes], times: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield (grid indices, frames uint8 RGB [n, H, W, 3]), n <= FRAMES_AT_ONCE, as they come.
+
+    `times` has a line with the grid index of each frame, written before the frame. The array is reused: take copies.
+    """
+    width, height = size
+    buffer = np.empty((FRAMES_AT_ONCE, height, width, 3), np.uint8)
+    indices: list[int] = []
+    last = -1
+    while True:
+        whole = _read_into(pixels, memoryview(buffer[len(indices)]).cast("B"))
+        if whole:
+            index = int(times.readline())
+            # A change of the picture's format in mid-stream starts the grid anew, and may repeat an index.
+            if index > last:
+                indices.append(index)
+                last = index
+        if len(indices) == FRAMES_AT_ONCE or (indices and not whole):
+            yield indices, buffer[: len(indices)]
+            indices = []
+        if not whole:
+            return
+
+
+def _read_into(stream: IO[bytes], view: memoryview) -> bool:
+    """Fill the view; False where the stream ends before."""
+    filled = 0
+    while filled < len(view):
+        count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not count:
+            return False
+        filled += count
+    return True
+
+
+def pcm_bytes(length_ms: int) -> int:
+    """Bytes of so many milliseconds of PCM."""
+    return length_ms * PCM_RATE_HZ // 1000 * PCM_SAMPLE_BYTES
