@@ -1,0 +1,85 @@
+"""Text branch: MiniLM-L6 with its top layers tuned, pooled over tokens, one logit per emotion.
+
+The lower layers and the tokenizer come from the catalogue and stay as published; our weights hold the tuned layers and
+the head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer
+
+from models.emotions import EMOTIONS
+from models.temporal import AttentionPool
+
+MAX_TOKENS = 100  # the paper's; an utterance of 10 s has some 40
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Sizes of the text branch."""
+
+    dim: int = 384
+    tuned_layers: int = 3
+    dropout: float = 0.2
+
+
+class MiniLM:
+    """Tokenizer, embeddings and lower layers of a MiniLM (BERT) in a local folder, frozen."""
+
+    def __init__(self, folder: Path, tuned_layers: int, device: str = "cpu") -> None:
+        self.device = device
+        self.tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        bert = AutoModel.from_pretrained(str(folder), local_files_only=True)
+        bert = bert.eval().requires_grad_(False).to(device)
+        if tuned_layers > len(bert.encoder.layer):
+            raise ValueError(f"{folder} has {len(bert.encoder.layer)} layers; {tuned_layers} cannot be tuned")
+        self.embeddings = bert.embeddings
+        self.lower = bert.encoder.layer[: len(bert.encoder.layer) - tuned_layers]
+        self.upper = bert.encoder.layer[len(bert.encoder.layer) - tuned_layers :]
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, [CLS] and [SEP] included, at most 100."""
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        return ids
+
+    @torch.inference_mode()
+    def encode(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Token ids of B texts -> states [B, T, 384] below the tuned layers, and mask [B, T]."""
+        longest = max(len(ids) for ids in token_ids)
+        mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in token_ids], device=self.device)
+        padded = [[*ids, *([self.tokenizer.pad_token_id] * (longest - len(ids)))] for ids in token_ids]
+        states = self.embeddings(input_ids=torch.tensor(padded, device=self.device))
+        for layer in self.lower:
+            states = run_layer(layer, states, mask.bool())
+        return states, mask.bool()
+
+
+def run_layer(layer: nn.Module, states: Tensor, mask: Tensor) -> Tensor:
+    """One BERT layer; mask [B, T] is True where a token is real."""
+    hidden = layer(states, attention_mask=mask[:, None, None, :])
+    return hidden[0] if isinstance(hidden, tuple) else hidden
+
+
+class TextBranch(nn.Module):
+    """States below the tuned layers -> logits."""
+
+    def __init__(self, config: TextConfig, upper: nn.ModuleList) -> None:
+        """`upper` are the layers to tune, as MiniLM gives them."""
+        super().__init__()
+        self.config = config
+        self.layers = upper
+        self.pool = AttentionPool(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(2 * config.dim, len(EMOTIONS))
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """States [B, T, 384], mask [B, T] with at least one True a row -> logits [B, 7]."""
+        for layer in self.layers:
+            states = run_layer(layer, states, mask)
+        share = mask.float() / mask.sum(dim=1, keepdim=True)
+        mean = torch.einsum("bt,btd->bd", share, states)
+        return self.head(self.dropout(torch.cat([self.pool(states, states, mask), mean], dim=-1)))

@@ -1,0 +1,110 @@
+"""Voice branch: attention inside slices of 0.4 s, then over the slices of an utterance, one logit per emotion.
+
+Two front ends share that hierarchy: encoder states of Whisper (shipped) and log-mel slices through a small NesT (the
+paper's own; kept for comparison, see the model card).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.emotions import EMOTIONS
+from models.log_mel import GROUPS, SLICE_S
+from models.nest import Nest
+from models.temporal import AttentionPool, TemporalEncoder, TransformerLayer
+from models.whisper_states import STATE_RATE_HZ
+
+STATES_PER_SLICE = round(SLICE_S * STATE_RATE_HZ)  # 20
+
+
+@dataclass(frozen=True)
+class VoiceConfig:
+    """Sizes of the voice branch."""
+
+    front_end: str = "whisper-states"  # or "log-mel"
+    state_dim: int = 384
+    dim: int = 128
+    heads: int = 4
+    layers: int = 1
+    dropout: float = 0.3
+    nest_dims: tuple[int, ...] = (32, 64, 128)
+    nest_heads: tuple[int, ...] = (1, 2, 4)
+    nest_depths: tuple[int, ...] = (1, 1, 3)
+
+
+class StateSlices(nn.Module):
+    """States [B, T, D] with mask [B, T] -> slices [B, S, dim] with mask [B, S]: attention inside each slice."""
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.state_dim)
+        self.project = nn.Linear(config.state_dim, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layer = TransformerLayer(config.dim, config.heads, dropout=config.dropout)
+        self.pool = AttentionPool(config.dim)
+
+    def forward(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The last slice may be short; slices without a real state are masked."""
+        batch, length, _ = states.shape
+        missing = -length % STATES_PER_SLICE
+        states = nn.functional.pad(states, (0, 0, 0, missing))
+        mask = nn.functional.pad(mask, (0, missing)).view(-1, STATES_PER_SLICE)
+        slice_mask = mask.any(dim=1)
+        readable = mask | ~slice_mask[:, None]  # an empty slice attends to its padding: finite, and masked later
+        x = self.dropout(self.project(self.norm(states))).view(-1, STATES_PER_SLICE, self.project.out_features)
+        x = self.layer(x, readable)
+        return self.pool(x, x, readable).view(batch, -1, x.shape[-1]), slice_mask.view(batch, -1)
+
+
+class MelSlices(nn.Module):
+    """Log-mel slices [B, S, 4, 32, 32] with mask [B, S] -> [B, S, dim] and the mask: NesT on each slice."""
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        self.nest = Nest(
+            GROUPS,
+            32,
+            tuple(config.nest_dims),
+            tuple(config.nest_heads),
+            tuple(config.nest_depths),
+            block_edge=4,
+            patch_stride=2,
+            dropout=config.dropout / 3,
+        )
+
+    def forward(self, slices: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Each slice alone."""
+        return self.nest(slices.flatten(0, 1)).view(*slices.shape[:2], -1), mask
+
+
+class VoiceBranch(nn.Module):
+    """What a front end gives for utterances -> logits [B, 7]."""
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        self.config = config
+        on_mel = config.front_end == "log-mel"
+        self.slices: nn.Module = MelSlices(config) if on_mel else StateSlices(config)
+        slice_dim = config.nest_dims[-1] if on_mel else config.dim
+        self.temporal = TemporalEncoder(slice_dim, config.dim, config.heads, config.layers, config.dropout)
+        self.pool = AttentionPool(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(2 * config.dim, len(EMOTIONS))
+
+    def forward(self, items: Tensor, mask: Tensor) -> Tensor:
+        """States [B, T, D] or slices [B, S, 4, 32, 32], mask [B, T or S] with at least one True a row -> logits."""
+        sliced, slice_mask = self.slices(items, mask)
+        times_s = SLICE_S * (torch.arange(sliced.shape[1], device=sliced.device) + 0.5).expand(sliced.shape[:2])
+        contexts = self.temporal(sliced, times_s, slice_mask)
+        attended = self.pool(contexts, contexts, slice_mask)
+        share = slice_mask.float() / slice_mask.sum(dim=1, keepdim=True)
+        mean = torch.einsum("bs,bsd->bd", share, contexts)
+        return self.head(self.dropout(torch.cat([attended, mean], dim=-1)))
+
+
+def pad_ragged(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Tensors [T_i, ...] -> one [B, max T, ...], zero behind the ends, and a mask [B, max T]."""
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    return padded, torch.arange(padded.shape[1]) < lengths[:, None]

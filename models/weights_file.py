@@ -1,0 +1,73 @@
+"""Weights of V2EM-S: one safetensors file, fp16, that says of itself what it is.
+
+Metadata: format, model_id, emotions (their order), modalities, and config (sizes, calibration and fusion weights, JSON).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.emotions import EMOTIONS, MODALITIES
+
+FORMAT = "v2em-s/1"
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used, and why."""
+
+
+def save_weights(path: Path, model_id: str, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Write `state` in fp16 with its metadata; whole numbers keep their type."""
+    tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state.items()}
+    metadata = {
+        "format": FORMAT,
+        "model_id": model_id,
+        "emotions": json.dumps(EMOTIONS),
+        "modalities": json.dumps(MODALITIES),
+        "config": json.dumps(config, sort_keys=True),
+    }
+    save_file(tensors, str(path), metadata)
+
+
+def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+    """(model_id, config, state in fp32). Raises WeightsError when the file is not V2EM-S's or orders labels otherwise."""
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path} is of format {metadata.get('format')!r}; this version reads {FORMAT!r}")
+    for name, ours in (("emotions", EMOTIONS), ("modalities", MODALITIES)):
+        theirs = tuple(json.loads(metadata.get(name, "[]")))
+        if theirs != ours:
+            raise WeightsError(f"{path} has the {name} {list(theirs)}; this version has {list(ours)}, in that order")
+    floats = {name: (v.float() if v.is_floating_point() else v) for name, v in state.items()}
+    return metadata["model_id"], json.loads(metadata["config"]), floats
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path) -> None:
+    """Load the tensors under `prefix.` into `module`; every key must be there, none left, all shapes alike."""
+    ours = {name.removeprefix(f"{prefix}."): v for name, v in state.items() if name.startswith(f"{prefix}.")}
+    expected = module.state_dict()
+    problems = [f"missing {prefix}.{name}" for name in sorted(expected.keys() - ours.keys())]
+    problems += [f"unknown {prefix}.{name}" for name in sorted(ours.keys() - expected.keys())]
+    problems += [
+        f"{prefix}.{name} has shape {list(ours[name].shape)}, not {list(expected[name].shape)}"
+        for name in sorted(expected.keys() & ours.keys())
+        if ours[name].shape != expected[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise WeightsError(f"{path} does not fit the {prefix} branch: {'; '.join(problems[:5])}{more}")
+    with torch.no_grad():
+        module.load_state_dict(dict(ours), strict=True)

@@ -1,0 +1,85 @@
+"""Front end of the voice branch: encoder states of the Whisper model that transcription uses anyway.
+
+Clips are not padded to Whisper's 30 s, which costs ten times as much, but to the next half second, with silence: what a
+clip is encoded to depends on the clip alone, and clips of the same padded length are encoded together.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import torch
+from faster_whisper.feature_extractor import FeatureExtractor
+
+PCM_RATE_HZ = 16_000
+HOP_SAMPLES = 160  # of the log-mel spectrum
+STATE_SAMPLES = 2 * HOP_SAMPLES  # the encoder's first convolution halves the rate: 50 states a second
+STATE_RATE_HZ = PCM_RATE_HZ // STATE_SAMPLES
+PIECE_SAMPLES = 10 * PCM_RATE_HZ  # longer clips are encoded in pieces
+QUANTUM_SAMPLES = PCM_RATE_HZ // 2
+TARGET_RMS = 0.05  # -26 dB of full scale: how loud a corpus was recorded says nothing of emotions
+MAX_GAIN = 100.0  # room noise is not made into speech
+
+
+def to_float_pcm(pcm: np.ndarray) -> np.ndarray:
+    """int16 or float samples [N] -> float32 in -1..1, NaN and infinity made silence. Raises ValueError on other shapes."""
+    if pcm.ndim != 1:
+        raise ValueError(f"PCM must be mono, a vector of samples; this has shape {pcm.shape}")
+    if pcm.dtype == np.int16:
+        return pcm.astype(np.float32) / 32768
+    return np.clip(np.nan_to_num(pcm.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
+
+
+def normalise_loudness(pcm: np.ndarray) -> np.ndarray:
+    """The clip at a root mean square of 0.05, or amplified 100 times where that is less."""
+    rms = float(np.sqrt(np.mean(np.square(pcm, dtype=np.float64)))) if len(pcm) else 0.0
+    return (pcm * min(TARGET_RMS / max(rms, 1e-9), MAX_GAIN)).astype(np.float32)
+
+
+def state_count(samples: int) -> int:
+    """States of a clip of that many samples: one for each 20 ms begun."""
+    return -(-samples // STATE_SAMPLES)
+
+
+class WhisperStates:
+    """Encoder of a CTranslate2 Whisper model in a local folder, int8 on CPU and float16 on GPU."""
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        kind = "int8" if device == "cpu" else "float16"
+        threads = torch.get_num_threads()
+        self.model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=kind, intra_threads=threads)
+        self.features = FeatureExtractor(feature_size=self.model.n_mels)
+        self.state_dim = self._encode_same_length([np.zeros(QUANTUM_SAMPLES, np.float32)], QUANTUM_SAMPLES).shape[-1]
+
+    def encode(self, clips: Sequence[np.ndarray], batch_size: int = 16) -> list[torch.Tensor]:
+        """Mono 16 kHz clips, int16 or float -> float32 states [ceil(N / 320), D] of each. Clips may not be empty."""
+        pieces: list[tuple[int, int, np.ndarray]] = []  # clip, place in the clip, samples
+        for index, clip in enumerate(clips):
+            if not len(clip):
+                raise ValueError(f"clip {index} has no samples")
+            pcm = normalise_loudness(to_float_pcm(clip))
+            pieces += [
+                (index, start, pcm[start : start + PIECE_SAMPLES]) for start in range(0, len(pcm), PIECE_SAMPLES)
+            ]
+        buckets: dict[int, list[tuple[int, int, np.ndarray]]] = defaultdict(list)
+        for piece in pieces:
+            buckets[-(-len(piece[2]) // QUANTUM_SAMPLES)].append(piece)
+        encoded: dict[tuple[int, int], torch.Tensor] = {}
+        for quanta, bucket in buckets.items():
+            for first in range(0, len(bucket), batch_size):
+                batch = bucket[first : first + batch_size]
+                states = self._encode_same_length([samples for _, _, samples in batch], quanta * QUANTUM_SAMPLES)
+                for (index, start, samples), state in zip(batch, states, strict=True):
+                    encoded[index, start] = torch.from_numpy(state[: state_count(len(samples))].copy())
+        return [
+            torch.cat([encoded[index, start] for start in range(0, len(clip), PIECE_SAMPLES)])
+            for index, clip in enumerate(clips)
+        ]
+
+    def _encode_same_length(self, pieces: list[np.ndarray], samples: int) -> np.ndarray:
+        mel = [self.features(np.pad(piece, (0, samples - len(piece))), padding=False) for piece in pieces]
+        stacked = np.ascontiguousarray(np.stack(mel)[:, :, : samples // HOP_SAMPLES], dtype=np.float32)
+        states = self.model.encode(ctranslate2.StorageView.from_array(stacked), to_cpu=True)
+        return np.asarray(states.to(ctranslate2.DataType.float32))
