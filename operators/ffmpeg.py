@@ -10,13 +10,11 @@ import ffmpeg
 import imageio_ffmpeg
 
 from operators.schema import PCM_RATE_HZ
-from operators.sources import DEMUXERS, protocols_for
+from operators.sources import DEMUXERS, MAX_PIXELS, protocols_for
 
 BINARY_VARIABLE = "FV2ES_FFMPEG"
 OLDEST_MAJOR = 6  # the first that tells the time of each frame it writes (-stats_enc_pre)
 
-MAX_PIXELS = 8192 * 8192
-"""Larger frames are not decoded: a few bytes of video can ask for gigabytes."""
 MAX_ALLOCATION_BYTES = 1 << 30
 RESYNC_S = 0.010
 """Sound that is further than this from its time stamps is moved by silence or a cut. Closer is left alone: containers

@@ -1,0 +1,51 @@
+"""Say what a file that is no media holds, from its first bytes, for the reason in a report."""
+
+MAGIC = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive or an office document",
+    b"\x1f\x8b": "gzip-compressed data",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+}
+
+PLAYLISTS = {
+    "#EXTM3U": "a playlist, which points at other files",
+    "ffconcat": "a list of other files (ffconcat)",
+    "<MPD": "a DASH manifest, which points at other files",
+    "v=0": "a session description (SDP)",
+    "<html": "a web page",
+    "<!doctype html": "a web page",
+}
+
+
+def describe_content(head: bytes) -> str | None:
+    """Return "text", "a PNG image" and so on for the first few kilobytes of a file; None where they say nothing."""
+    for magic, name in MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head and not any(head):
+        return "zeros"
+    if not _is_text(head):
+        return None
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
+    for beginning, name in PLAYLISTS.items():
+        if text.startswith(beginning.lower()) or (beginning == "<MPD" and "<mpd" in text):
+            return name
+    return "text"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are UTF-8 without control characters; the last character may be cut."""
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return bool(text) and all(char.isprintable() or char in "\t\r\n\f" for char in text)
