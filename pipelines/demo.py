@@ -17,6 +17,7 @@ from rich.table import Table
 from models.catalogue import CatalogueError, locate
 from models.fetch import pull
 from operators.ffmpeg import find_ffmpeg
+from pipelines.cli.console import count
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Build the demo corpus; show its labels.")
 
@@ -93,7 +94,7 @@ def show(out: Annotated[Path, typer.Argument(metavar="OUT")]) -> None:
         typer.echo(f"Error: there are no rows in {labels}", err=True)
         raise typer.Exit(1)
     table = Table(
-        "file", "seconds", "words", "emotion", "p", box=None, header_style="bold", title=f"{len(rows)} utterances"
+        "file", "seconds", "words", "emotion", "p", box=None, header_style="bold", title=count(len(rows), "utterance")
     )
     for uri, start_ms, end_ms, text, emotion, confidence in rows:
         times = f"{start_ms / 1000:.2f}-{end_ms / 1000:.2f}"

@@ -79,7 +79,7 @@ def test_show_prints_rows_the_ledger_and_a_query(tmp_path: Path) -> None:
         "uri": ["/x/a.mp4", "/x/b.mp4"],
         "start_ms": [0, 0],
         "status": ["ok", "unreadable"],
-        "reason": [None, "no"],
+        "reason": [None, "no index"],
     }
     for table, rows in (("labels", labels), ("segments", segments)):
         folder = tmp_path / "it's out" / table / "labels=abc"
