@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -23,6 +23,7 @@ from models.catalogue import (
     verify,
 )
 from models.fetch import pull
+from pipelines.cli.console import JsonOption, errors, out
 
 app = typer.Typer(
     name="models",
@@ -34,16 +35,13 @@ app = typer.Typer(
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Names as `fv2es models list` shows them.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
-_errors = Console(stderr=True)
 
 
 @app.command("list")
-def list_models(as_json: AsJson = False) -> None:
+def list_models(json_output: JsonOption = False) -> None:
     """Show all weights: what each is for, its licence, whether it is on this machine and where."""
     states = [_state(entry) for entry in entries().values()]
-    if as_json:
+    if json_output:
         typer.echo(json.dumps(states, indent=2))
         return
     table = Table("name", "role", "size", "licence", "here", box=None, header_style="bold")
@@ -52,9 +50,11 @@ def list_models(as_json: AsJson = False) -> None:
         size = f"{state['bytes'] / 1e6:.1f} MB" if state["bytes"] is not None else "?"
         here = "[green]yes[/]" if state["here"] else "[red]no[/]" if state["default"] else "no"
         table.add_row(state["name"], state["role"], size, state["licence"], here)
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(f"\nIn {cache_folder()}; {CACHE_VARIABLE} chooses another folder, --json shows every path.")
+    out.print(table, soft_wrap=True)
+    out.print(
+        f"\nIn {escape(str(cache_folder()))}; {CACHE_VARIABLE} chooses another folder, --json shows every path.",
+        soft_wrap=True,
+    )
 
 
 @app.command("pull", epilog="Example: fv2es models pull whisper-base")
@@ -66,7 +66,7 @@ def pull_models(
             "--from", metavar="DIR", envvar="FV2ES_WEIGHTS", help="Take them from this folder (DIR/NAME/FILE)."
         ),
     ] = None,
-    as_json: AsJson = False,
+    json_output: JsonOption = False,
 ) -> None:
     """Fetch weights into the cache, once; without names, those that labelling needs by default."""
     chosen = _chosen(names)
@@ -76,7 +76,7 @@ def pull_models(
         BarColumn(),
         DownloadColumn(),
         TimeElapsedColumn(),
-        console=_errors,
+        console=errors,
         transient=True,
     ) as bars:
         for entry in chosen:
@@ -86,7 +86,7 @@ def pull_models(
             except CatalogueError as error:
                 bars.stop()
                 raise _fail(error) from error
-    if as_json:
+    if json_output:
         typer.echo(json.dumps({"pulled": brought, "already_here": [e.name for e in chosen if e.name not in brought]}))
         return
     for entry in chosen:
@@ -95,7 +95,7 @@ def pull_models(
 
 
 @app.command("verify")
-def verify_models(names: Names = None, as_json: AsJson = False) -> None:
+def verify_models(names: Names = None, json_output: JsonOption = False) -> None:
     """Read weights and compare them with their recorded sha256; without names, the default ones."""
     outcomes = []
     for entry in _chosen(names):
@@ -104,7 +104,7 @@ def verify_models(names: Names = None, as_json: AsJson = False) -> None:
             outcomes.append({"name": entry.name, "ok": True, "sha256": digest(entry.name), "problem": None})
         except CatalogueError as error:
             outcomes.append({"name": entry.name, "ok": False, "sha256": None, "problem": str(error)})
-    if as_json:
+    if json_output:
         typer.echo(json.dumps(outcomes, indent=2))
     else:
         for outcome in outcomes:
