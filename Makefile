@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup weights demo test lint bench lock clean
+.PHONY: help setup weights samples demo test lint bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,7 +42,10 @@ setup: $(VENV)/.installed weights ## Install everything that is needed into .ven
 weights: $(VENV)/.installed
 	@$(BIN)/fv2es models pull
 
-demo: setup ## Build a small corpus, label it and print the rows
+samples: $(VENV)/.installed
+	@$(BIN)/fv2es models pull sample-face sample-speech
+
+demo: setup samples ## Build a small corpus, label it and print the rows
 	@$(BIN)/python -m pipelines.demo build $(DEMO)/corpus
 	@rm -rf $(DEMO)/out; code=0; \
 	$(BIN)/fv2es label $(DEMO)/corpus --out $(DEMO)/out || code=$$?; \
@@ -52,7 +55,7 @@ demo: setup ## Build a small corpus, label it and print the rows
 	fi
 	@$(BIN)/python -m pipelines.demo show $(DEMO)/out
 
-test: setup ## Run the tests
+test: setup samples ## Run the tests
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed ## Run the linter, the formatter's check and the type checker

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from models.catalogue import CatalogueError, locate
-from models.fetch import pull
 from operators.ffmpeg import find_ffmpeg
 from pipelines.cli.console import count
 
@@ -70,14 +69,13 @@ def _ffmpeg(target: Path, arguments: list[str]) -> None:
 
 @app.command()
 def build(into: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
-    """Build the corpus in DIR, fetching its two samples when they are not on this machine."""
+    """Build the corpus in DIR."""
     try:
-        for sample in ("sample-face", "sample-speech"):
-            pull(sample)
+        built = build_corpus(into)
     except CatalogueError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    for path in build_corpus(into):
+    for path in built:
         typer.echo(f"{path}  {path.stat().st_size / 1e3:,.0f} kB")
 
 
