@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from models.catalogue import CatalogueError, locate
+from pipelines.demo import build_corpus
 from tests.offline import sitecustomize as offline
 
 # Before any library is imported that reads them: a test never asks a hub for anything.
@@ -46,7 +48,10 @@ def offline_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
     At the end, fails if anything tried to reach it.
     """
-    log = tmp_path / "network-attempts.txt"
+    yield from _offline(tmp_path / "network-attempts.txt")
+
+
+def _offline(log: Path) -> Iterator[dict[str, str]]:
     guard = str(Path(offline.__file__).parent)
     inherited = os.environ.get("PYTHONPATH")
     yield os.environ | {
@@ -54,3 +59,22 @@ def offline_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "FV2ES_OFFLINE_LOG": str(log),
     }
     assert not log.exists(), f"tried to reach the network: {log.read_text()}"
+
+
+@pytest.fixture(scope="module")
+def offline_module_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """As `offline_environment`, for all tests of a module together."""
+    yield from _offline(tmp_path_factory.mktemp("offline") / "network-attempts.txt")
+
+
+@pytest.fixture(scope="session")
+def demo_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo corpus: real media from published packages, good and broken."""
+    try:
+        for sample in ("sample-face", "sample-speech"):
+            locate(sample)
+    except CatalogueError as error:
+        pytest.skip(f"the demo's samples were not pulled: {error}")
+    folder = tmp_path_factory.mktemp("demo")
+    build_corpus(folder)
+    return folder

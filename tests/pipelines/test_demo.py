@@ -8,23 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from models.catalogue import CatalogueError, locate
 from operators.ffmpeg import find_ffmpeg
 from pipelines.demo import app, build_corpus
 
 pytestmark = pytest.mark.media
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        for sample in ("sample-face", "sample-speech"):
-            locate(sample)
-    except CatalogueError as error:
-        pytest.skip(f"the demo's samples were not pulled: {error}")
-    folder = tmp_path_factory.mktemp("demo")
-    build_corpus(folder)
-    return folder
+@pytest.fixture
+def corpus(demo_corpus: Path) -> Path:
+    return demo_corpus
 
 
 def media_said_of(path: Path) -> str:
