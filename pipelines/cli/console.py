@@ -16,7 +16,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables, for scripts.")]
 SourcesArgument = Annotated[
-    list[str], typer.Argument(metavar="SRC...", help="Files, folders, globs or s3:// prefixes.", show_default=False)
+    list[str], typer.Argument(metavar="SRC", help="Files, folders, globs or s3:// prefixes.", show_default=False)
 ]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", "-w", min=1, help="Decoders at work at the same time; by default one a CPU.")

@@ -24,8 +24,8 @@ EXAMPLES = """
 
   fv2es label s3://bucket/corpus --out s3://bucket/labels --address ray://head:6379 --gpus 2
 
-Exit codes: 0 all labelled; 3 finished, but some files could not be (they are listed, and stand in the ledger with the
-reason); 2 a setting is wrong; 1 the job could not go on. Run the same command again to go on after any interruption.
+Exit codes: 0 all labelled; 3 finished, but some files could not be: they are listed, and stand in the ledger with \
+the reason; 2 a setting is wrong; 1 the job could not go on. After any interruption, the same command goes on.
 """
 
 OutOption = Annotated[
