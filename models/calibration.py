@@ -1,8 +1,8 @@
 """Calibration: from a branch's logits to log-odds that mean what they say.
 
-A branch is trained with softmax. Its logits z become probabilities p = softmax(z / T + b), with the temperature T and the
-biases b fitted on held-out items, and one log-odds for each emotion, log(p / (1 - p)): what a sigmoid turns back into p.
-Fusion then adds like with like.
+A branch is trained with softmax. Its logits z become probabilities p = softmax(z / T + b), with the temperature T and
+the biases b fitted on held-out items, and one log-odds for each emotion, log(p / (1 - p)): what a sigmoid turns back
+into p. Fusion then adds like with like.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,9 @@ def log_odds(logits: Tensor, calibration: Calibration) -> Tensor:
     return (u - others.logsumexp(dim=-1)).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
 
 
-def fit_calibration(logits: Tensor, targets: Tensor, weights: Tensor | None = None, with_bias: bool = True) -> Calibration:
+def fit_calibration(
+    logits: Tensor, targets: Tensor, weights: Tensor | None = None, with_bias: bool = True
+) -> Calibration:
     """The calibration of least cross-entropy on held-out items.
 
     logits [N, C]; targets int [N], or [N, C] that sum to 1; weights [N] of the items, equal when None.
@@ -56,4 +58,4 @@ def fit_calibration(logits: Tensor, targets: Tensor, weights: Tensor | None = No
 
     optimiser.step(loss)
     centred = (bias - bias.mean()).detach()  # a common bias changes nothing
-    return Calibration(float(log_temperature.exp()), tuple(float(b) for b in centred))
+    return Calibration(float(log_temperature.detach().exp()), tuple(float(b) for b in centred))

@@ -1,6 +1,7 @@
 """Face branch: RepVGG on each 48x48 crop, attention pooling over the faces of an utterance, one logit per emotion."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from models.emotions import EMOTIONS
 from models.repvgg import RepVGG
 from models.temporal import AttentionPool, TemporalEncoder
+
+Module = TypeVar("Module", bound=nn.Module)
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 MIN_CONTRAST = 8.0  # of 255: flat crops are not blown up into noise
@@ -27,10 +30,16 @@ class FaceConfig:
 def normalise_crops(crops: Tensor) -> Tensor:
     """uint8 RGB [F, 48, 48, 3] -> float [F, 1, 48, 48], grey, each crop with mean 0 and deviation 1.
 
-    Nine in ten training pictures are grey and differ in exposure; colour could only teach skin tone, which must not count.
+    Nearly all training pictures are grey and differ in exposure; colour could only teach skin tone, which must not
+    count.
     """
     grey = torch.einsum("fhwc,c->fhw", crops.float(), torch.tensor(LUMA, device=crops.device))
     return standardise(grey[:, None])
+
+
+def to_channels_last(module: Module) -> Module:
+    """The module with its convolution kernels laid out as CPUs and tensor cores like them: twice as fast."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def standardise(grey: Tensor) -> Tensor:
@@ -62,4 +71,4 @@ class FaceBranch(nn.Module):
 
     def fuse(self) -> None:
         """Replace the body by its fused form, for good. For inference only."""
-        self.body = self.body.fused().to(memory_format=torch.channels_last)
+        self.body = to_channels_last(self.body.fused())

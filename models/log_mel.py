@@ -1,4 +1,4 @@
-"""Log-mel slices: the paper's spectrum (25 ms windows every 12.5 ms, 128 mel bands, folded 4 x 32 x 32), in logarithms."""
+"""Log-mel slices: the paper's spectrum in logarithms (25 ms windows every 12.5 ms, 128 bands, folded 4 x 32 x 32)."""
 
 import functools
 import math
@@ -30,7 +30,7 @@ def mel_filters() -> Tensor:
 
 
 def log_mel_slices(pcm: np.ndarray) -> Tensor:
-    """Mono 16 kHz samples [N] -> [S, 4, 32, 32], S = ceil((floor(N / 200) + 1) / 32), mean 0 and deviation 1 overall."""
+    """Mono 16 kHz samples [N] -> [S, 4, 32, 32], S = ceil((floor(N / 200) + 1) / 32); mean 0, deviation 1 overall."""
     samples = torch.from_numpy(normalise_loudness(to_float_pcm(pcm)))
     window = torch.hann_window(WINDOW_SAMPLES)
     pad = WINDOW_SAMPLES // 2

@@ -16,9 +16,9 @@ def _fold_batch_norm(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tens
 
     With t = gamma / sqrt(var + eps) for each output channel: K' = t K, b' = beta - mean t.
     """
-    assert norm.running_var is not None and norm.running_mean is not None  # noqa: S101 - for the type checker
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return kernel * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    return kernel * scale[:, None, None, None], norm.bias - mean * scale
 
 
 class RepVGGBlock(nn.Module):

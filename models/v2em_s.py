@@ -32,8 +32,8 @@ def _no_times() -> np.ndarray:
 class UtteranceInput:
     """One utterance; what is None or empty is missing.
 
-    pcm: mono 16 kHz, int16 or float32 in -1..1, [N]; less than 0.1 s counts as missing. faces: uint8 RGB [n, 48, 48, 3],
-    one person's, at face_times_s [n] seconds from the utterance's start.
+    pcm: mono 16 kHz, int16 or float32 in -1..1, [N]; less than 0.1 s counts as missing. faces: uint8 RGB
+    [n, 48, 48, 3], one person's, at face_times_s [n] seconds from the utterance's start.
     """
 
     text: str | None = None
@@ -77,7 +77,9 @@ class EmotionModel:
     ) -> None:
         self.model_id = model_id
         self.device = device
-        self.text, self.voice, self.face = (branch.eval().requires_grad_(False).to(device) for branch in branches)
+        for branch in branches:
+            branch.eval().requires_grad_(False).to(device)
+        self.text, self.voice, self.face = branches
         self.calibrations = tuple(calibrations)
         self.fusion_weights = torch.tensor(fusion_weights)
         self.minilm, self.whisper = encoders
@@ -135,9 +137,7 @@ class EmotionModel:
                 odds[rows, m] = log_odds(logits.cpu(), self.calibrations[m])
         fused = fuse_logits(odds, present, self.fusion_weights) if count else torch.zeros(0, len(EMOTIONS))
         text_p, audio_p, face_p = odds.sigmoid().unbind(dim=1)
-        return Predictions(
-            fused.sigmoid().numpy(), text_p.numpy(), audio_p.numpy(), face_p.numpy(), present.numpy()
-        )
+        return Predictions(fused.sigmoid().numpy(), text_p.numpy(), audio_p.numpy(), face_p.numpy(), present.numpy())
 
     def _text_logits(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Tensor:
         token_ids = self.minilm.tokenize([u.text or "" for u in utterances])
@@ -184,7 +184,9 @@ def _in_batches(lengths: Sequence[int], batch_size: int, classify: Callable[[lis
 def check_utterance(index: int, utterance: UtteranceInput) -> None:
     """Raise ValueError, naming the utterance, when there is nothing to label or an array has a wrong shape."""
     if not any(utterance.present()):
-        raise ValueError(f"utterance {index} has neither text, nor sound, nor a face: there is nothing to label it from")
+        raise ValueError(
+            f"utterance {index} has neither text, nor sound, nor a face: there is nothing to label it from"
+        )
     if utterance.pcm is not None and utterance.pcm.ndim != 1:
         raise ValueError(f"utterance {index}: pcm must be mono, [N]; it has shape {utterance.pcm.shape}")
     if utterance.faces is not None and len(utterance.faces):

@@ -1,6 +1,6 @@
 """Weights of V2EM-S: one safetensors file, fp16, that says of itself what it is.
 
-Metadata: format, model_id, emotions (their order), modalities, and config (sizes, calibration and fusion weights, JSON).
+Metadata: format, model_id, emotions (their order), modalities, and config (sizes, calibration, fusion weights; JSON).
 """
 
 import json
@@ -36,7 +36,7 @@ def save_weights(path: Path, model_id: str, config: Mapping[str, Any], state: Ma
 
 
 def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
-    """(model_id, config, state in fp32). Raises WeightsError when the file is not V2EM-S's or orders labels otherwise."""
+    """(model_id, config, state in fp32). WeightsError when it is no file of V2EM-S, or orders labels otherwise."""
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}")
     try:

@@ -24,7 +24,7 @@ MAX_GAIN = 100.0  # room noise is not made into speech
 
 
 def to_float_pcm(pcm: np.ndarray) -> np.ndarray:
-    """int16 or float samples [N] -> float32 in -1..1, NaN and infinity made silence. Raises ValueError on other shapes."""
+    """int16 or float samples [N] -> float32 in -1..1, NaN and infinity made silence. ValueError on other shapes."""
     if pcm.ndim != 1:
         raise ValueError(f"PCM must be mono, a vector of samples; this has shape {pcm.shape}")
     if pcm.dtype == np.int16:

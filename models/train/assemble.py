@@ -6,7 +6,6 @@ python -m models.train.assemble --branches DIR --out models/weights/v2em-s.safet
 import argparse
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,10 +52,13 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
         config["fusion"][modality] = information_share(trained["tune_logits"], trained["tune_labels"], calibration)
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
     total = sum(config["fusion"].values())
-    config["fusion"] = {modality: round(share / total, 4) for modality, share in config["fusion"].items()}
+    shares = {modality: round(share / total, 4) for modality, share in config["fusion"].items()}
+    shares[MODALITIES[-1]] = 1 - sum(shares[modality] for modality in MODALITIES[:-1])  # one branch alone keeps its odds
+    config["fusion"] = shares
     temporary = out.with_suffix(".tmp")
     save_weights(temporary, model_id, config, state)
-    os.replace(temporary, out)
+    temporary.chmod(0o644)  # safetensors makes it private
+    temporary.replace(out)
     return config
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.emotions import EMOTIONS
-from models.face import FaceBranch, FaceConfig, standardise
+from models.face import FaceBranch, FaceConfig, standardise, to_channels_last
 from models.train.bags import draw_bags
 from models.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
 from models.train.pictures import augment, erase, load_pictures
@@ -53,7 +53,7 @@ def train_network(data: Path, out: Path, recipe: FaceRecipe) -> FaceBranch:
     torch.manual_seed(recipe.seed)
     pictures, labels, _ = load_pictures(data, "fit")
     tune_pictures, tune_labels, _ = load_pictures(data, "tune")
-    branch = FaceBranch(FaceConfig()).to(memory_format=torch.channels_last)
+    branch = to_channels_last(FaceBranch(FaceConfig()))
     decayed = [p for p in branch.parameters() if p.ndim > 1]
     rest = [p for p in branch.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]

@@ -12,7 +12,7 @@ from models.whisper_states import PCM_RATE_HZ
 CORPORA = {"RAVDESS", "EMO-DB", "URDU"}
 URDU_TUNE = {"urdu_SF7", "urdu_SF8", "urdu_SM22", "urdu_SM26", "urdu_SM27"}
 URDU_REPORT = {"urdu_SM2", "urdu_SM3", "urdu_SM21", "urdu_SM24", "urdu_SF1", "urdu_SF3"}
-"""URDU has no split here, so some speakers are kept apart: both angry and sad are then one speaker to train, one to report."""
+"""URDU has no split here: some speakers are kept apart. Angry and sad then have one speaker each in fit and report."""
 
 
 def part_of(item: Item) -> Part:
@@ -50,7 +50,7 @@ def trim_silence(pcm: np.ndarray, below_peak_db: float = 35.0, keep_s: float = 0
 
 
 def augment_clip(pcm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The clip trimmed, cut short, sped up or slowed down, in a room, through a narrow band, in noise: each at times."""
+    """The clip trimmed, cut short, faster or slower, in a room, through a narrow band, in noise: each at times."""
     if rng.random() < 0.7:
         pcm = trim_silence(pcm)
     if rng.random() < 0.25 and len(pcm) > 2 * PCM_RATE_HZ:
