@@ -53,7 +53,9 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
     total = sum(config["fusion"].values())
     shares = {modality: round(share / total, 4) for modality, share in config["fusion"].items()}
-    shares[MODALITIES[-1]] = 1 - sum(shares[modality] for modality in MODALITIES[:-1])  # one branch alone keeps its odds
+    shares[MODALITIES[-1]] = 1 - sum(
+        shares[modality] for modality in MODALITIES[:-1]
+    )  # one branch alone keeps its odds
     config["fusion"] = shares
     temporary = out.with_suffix(".tmp")
     save_weights(temporary, model_id, config, state)

@@ -48,8 +48,11 @@ def accuracy_of(branch: FaceBranch, pictures: Tensor, labels: Tensor) -> float:
         return float((branch.head(embed_pictures(branch, pictures)).argmax(1) == labels).float().mean())
 
 
-def train_network(data: Path, out: Path, recipe: FaceRecipe) -> FaceBranch:
-    """Body and head, on single pictures; SGD with bfloat16 arithmetic, averaged weights. Resumes from `out`."""
+def train_network(data: Path, out: Path, recipe: FaceRecipe, last_epoch: int | None = None) -> FaceBranch:
+    """Body and head, on single pictures; SGD with bfloat16 arithmetic, averaged weights. Resumes from `out`.
+
+    last_epoch: stop after so many epochs of the recipe's, for a training done in several sittings.
+    """
     torch.manual_seed(recipe.seed)
     pictures, labels, _ = load_pictures(data, "fit")
     tune_pictures, tune_labels, _ = load_pictures(data, "tune")
@@ -67,8 +70,9 @@ def train_network(data: Path, out: Path, recipe: FaceRecipe) -> FaceBranch:
         first_epoch = checkpoint["epoch"]
     steps = len(pictures) // recipe.batch_size
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    for epoch in range(first_epoch, recipe.epochs):
+    for epoch in range(first_epoch, min(recipe.epochs, last_epoch or recipe.epochs)):
         generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
+        torch.manual_seed(1000 * recipe.seed + epoch)  # dropout, the same whether resumed or not
         order, started, total = torch.randperm(len(pictures), generator=generator), time.monotonic(), 0.0
         branch.train()
         for step in range(steps):

@@ -104,6 +104,7 @@ def train_branch(fit: EncodedText, tune: EncodedText, minilm: MiniLM, recipe: Te
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     for epoch in range(first_epoch, recipe.epochs):
         generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
+        torch.manual_seed(1000 * recipe.seed + epoch)  # dropout, the same whether resumed or not
         started, total = time.monotonic(), 0.0
         branch.train()
         for step, chosen in enumerate(batches_by_length(fit.states, recipe.batch_size, generator)):
