@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import CatalogueError, locate
+from models.catalogue import CatalogueError, cache_folder, locate
 from pipelines.demo import build_corpus
 from tests.offline import sitecustomize as offline
 
@@ -57,6 +57,7 @@ def _offline(log: Path) -> Iterator[dict[str, str]]:
     yield os.environ | {
         "PYTHONPATH": os.pathsep.join([guard, inherited] if inherited else [guard]),
         "FV2ES_OFFLINE_LOG": str(log),
+        "FV2ES_CACHE": str(cache_folder()),  # found still when a test gives the child another home
     }
     assert not log.exists(), f"tried to reach the network: {log.read_text()}"
 
