@@ -104,7 +104,11 @@ def show(out: Annotated[Path, typer.Argument(metavar="OUT")]) -> None:
     for uri, status, reason in database.execute(ledger, [segments]).fetchall():
         table.add_row(uri.rsplit("/", 1)[-1], status, reason or "")
     console.print(table)
-    console.print(f"\nThe Parquet is in {out}/labels and {out}/segments. Query it with DuckDB, for one, in Python:\n")
+    console.print(
+        f"\nThe Parquet is in {out}/labels and {out}/segments. Query it with DuckDB, for one, in Python:\n",
+        markup=False,
+        soft_wrap=True,
+    )
     quoted = labels.replace("'", "''")
     example = f"SELECT emotion, count(*) FROM '{quoted}' GROUP BY emotion"  # noqa: S608 - printed, not run
     console.print(f'  import duckdb\n  duckdb.sql("{example}").show()\n', markup=False, soft_wrap=True)
