@@ -33,7 +33,7 @@ def test_data() -> Path:
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Cut this process off the network; at the end, fail if anything tried to reach it."""
     log = tmp_path / "network-attempts.txt"
-    monkeypatch.setenv("FV2ES_OFFLINE_LOG", str(log))
+    monkeypatch.setenv("NETWORK_ATTEMPTS_LOG", str(log))
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, getattr(socket.socket, name))
     monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
@@ -56,7 +56,7 @@ def _offline(log: Path) -> Iterator[dict[str, str]]:
     inherited = os.environ.get("PYTHONPATH")
     yield os.environ | {
         "PYTHONPATH": os.pathsep.join([guard, inherited] if inherited else [guard]),
-        "FV2ES_OFFLINE_LOG": str(log),
+        "NETWORK_ATTEMPTS_LOG": str(log),
         "FV2ES_CACHE": str(cache_folder()),  # found still when a test gives the child another home
     }
     assert not log.exists(), f"tried to reach the network: {log.read_text()}"

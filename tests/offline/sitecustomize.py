@@ -1,7 +1,7 @@
 """Cut a Python process off the network: only this machine's own addresses and Unix sockets are left.
 
 Python imports a module of this name at start-up, so a folder that holds it, put on PYTHONPATH, cuts off a whole tree of
-processes (Ray's workers too). What was tried is refused and, where FV2ES_OFFLINE_LOG names a file, noted there: code
+processes (Ray's workers too). What was tried is refused and, where NETWORK_ATTEMPTS_LOG names a file, noted there: code
 that swallows the refusal is still found out. Sockets that native code opens by itself are not seen.
 """
 
@@ -10,7 +10,7 @@ import socket
 from functools import cache
 from pathlib import Path
 
-_LOG = "FV2ES_OFFLINE_LOG"
+_LOG = "NETWORK_ATTEMPTS_LOG"
 _ANY = {"", "0.0.0.0", "::", None}  # noqa: S104 - compared, not listened on
 
 
