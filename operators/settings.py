@@ -39,10 +39,14 @@ class SpeechSettings(Settings):
     language: str | None = Field("en", description="Language code; null detects it for each stretch of speech.")
     compute_type: str = Field("int8", description="Arithmetic of CTranslate2: int8, float16, float32 ...")
     batch_size: int = Field(8, ge=1)
+    beam_size: int = Field(5, ge=1, le=20, description="How many readings are followed at once; 1 is greedy.")
     vad: Literal["silero", "pyannote"] = Field("silero", description="Voice activity detector.")
     vad_threshold: float = Field(0.5, gt=0, lt=1)
     aligner: Literal["pocketsphinx", "whisperx", "whisper", "none"] = Field(
         "pocketsphinx", description="Who times the words. pocketsphinx works offline, in English."
+    )
+    align_model: str | None = Field(
+        None, description="For the whisperx aligner: a folder or hub name of a wav2vec2 model; null: whisperx's choice."
     )
 
 

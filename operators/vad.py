@@ -45,17 +45,17 @@ class SpeechCurve:
 
 @dataclass(frozen=True)
 class Sound:
-    """Mono sound at 16 kHz on the video's time line: float32 samples in -1..1, the first at `start_ms`."""
+    """Mono sound at 16 kHz on the video's time line: 16 bit samples, the first at `start_ms`."""
 
-    samples: Floats
+    samples: npt.NDArray[np.int16]
     start_ms: int
 
     def between(self, first_sample: int, end_sample: int) -> Floats:
-        """Samples [end - first] by absolute number; silence where there is no sound."""
+        """Samples [end - first] by absolute number, float32 in -1..1; silence where there is no sound."""
         offset = self.start_ms * PCM_RATE_HZ // 1000
         part = self.samples[max(0, first_sample - offset) : max(0, end_sample - offset)]
         before = min(max(0, offset - first_sample), end_sample - first_sample)
-        return np.pad(part, (before, end_sample - first_sample - before - len(part)))
+        return np.pad(part / np.float32(32768), (before, end_sample - first_sample - before - len(part)))
 
     def between_ms(self, start_ms: int, end_ms: int) -> Floats:
         """The samples of these milliseconds; silence where there is no sound."""

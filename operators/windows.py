@@ -96,26 +96,30 @@ def chunks(
     return found
 
 
-def windows(curve: SpeechCurve | None, chunk: Chunk, threshold: float, settings: WindowSettings) -> list[Window]:
-    """The utterances of a chunk and the windows without speech between them: in order, disjoint, inside the chunk.
+def utterances(curve: SpeechCurve, chunk: Chunk, threshold: float, settings: WindowSettings) -> list[Window]:
+    """The utterances of a chunk, in order, disjoint, inside it. From the probability `threshold` on it is speech."""
+    curve = heard(curve, chunk)
+    pad = min(PAD_MS, settings.min_pause_ms // 2)
+    pieces = []
+    for start, end in speech_regions(curve, threshold, settings):
+        start, end = max(start, chunk.start_ms), min(end, chunk.end_ms)
+        if end - start >= MIN_SPEECH_MS:
+            padded = max(start - pad, chunk.start_ms), min(end + pad, chunk.end_ms)
+            pieces += split(curve, *padded, settings)
+    return [Window(start, end, True) for start, end in lengthen(merge(pieces, settings), chunk, settings)]
 
-    `threshold` is the probability from which on somebody speaks.
-    """
-    speech: list[tuple[int, int]] = []
-    regions: list[tuple[int, int]] = []
-    if curve is not None:
-        curve = curve.between(chunk.heard_from_ms // FRAME_MS, -(-chunk.heard_to_ms // FRAME_MS))
-        speech = speech_regions(curve, threshold, settings)
-        inside = [(max(a, chunk.start_ms), min(b, chunk.end_ms)) for a, b in speech]
-        pad = min(PAD_MS, settings.min_pause_ms // 2)
-        regions = [
-            (max(a - pad, chunk.start_ms), min(b + pad, chunk.end_ms)) for a, b in inside if b - a >= MIN_SPEECH_MS
-        ]
-        pieces = [piece for region in regions for piece in split(curve, *region, settings)]
-        regions = lengthen(merge(pieces, settings), chunk, settings)
-    utterances = [Window(a, b, True) for a, b in regions]
-    gaps = [window for gap in silences(utterances, speech, chunk, settings) for window in pave(*gap, settings)]
-    return sorted([*utterances, *gaps], key=lambda window: window.start_ms)
+
+def gaps(
+    found: list[Window], curve: SpeechCurve | None, chunk: Chunk, threshold: float, settings: WindowSettings
+) -> list[Window]:
+    """The windows without speech between the utterances found in a chunk; over all of it where there is no sound."""
+    speech = speech_regions(heard(curve, chunk), threshold, settings) if curve is not None else []
+    return [window for start, end in silences(found, speech, chunk, settings) for window in pave(start, end, settings)]
+
+
+def heard(curve: SpeechCurve, chunk: Chunk) -> SpeechCurve:
+    """What may be known of the sound when this chunk is windowed, whatever the segment."""
+    return curve.between(chunk.heard_from_ms // FRAME_MS, -(-chunk.heard_to_ms // FRAME_MS))
 
 
 def speech_regions(curve: SpeechCurve, threshold: float, settings: WindowSettings) -> list[tuple[int, int]]:
@@ -158,9 +162,9 @@ def quietest_ms(curve: SpeechCurve, first_ms: int, last_ms: int, wanted_ms: int)
     narrow, wide = (np.ones(2 * round(reach / FRAME_MS)) for reach in (NARROW_MS, WIDE_MS))
     wide[:] = 1 - np.abs(np.arange(len(wide)) - (len(wide) - 1) / 2) / (len(wide) / 2)
     moments = np.arange(curve.first_frame, curve.end_frame + 1)
-    heard = 0.5 * smooth(activity, narrow) + 0.5 * smooth(activity, wide)
+    around = 0.5 * smooth(activity, narrow) + 0.5 * smooth(activity, wide)
     reach = max(1, wanted_ms - first_ms, last_ms - wanted_ms)
-    cost = heard + NEARNESS * np.abs(moments * FRAME_MS - wanted_ms) / reach
+    cost = around + NEARNESS * np.abs(moments * FRAME_MS - wanted_ms) / reach
     allowed = np.flatnonzero((moments * FRAME_MS >= first_ms) & (moments * FRAME_MS <= last_ms))
     if not len(allowed):
         return min(max(wanted_ms, first_ms), last_ms)
@@ -214,7 +218,7 @@ def lengthen(pieces: list[tuple[int, int]], chunk: Chunk, settings: WindowSettin
 
 
 def silences(
-    utterances: list[Window], speech: list[tuple[int, int]], chunk: Chunk, settings: WindowSettings
+    found: list[Window], speech: list[tuple[int, int]], chunk: Chunk, settings: WindowSettings
 ) -> list[tuple[int, int]]:
     """The stretches of a chunk between its utterances that belong to a silence longer than `min_gap_ms`.
 
@@ -222,14 +226,14 @@ def silences(
     """
     before = max([b for _, b in speech if b <= chunk.start_ms], default=chunk.heard_from_ms)
     after = min([a for a, _ in speech if a >= chunk.end_ms], default=chunk.heard_to_ms)
-    starts = [chunk.start_ms, *(window.end_ms for window in utterances)]
-    ends = [*(window.start_ms for window in utterances), chunk.end_ms]
-    found = []
+    starts = [chunk.start_ms, *(window.end_ms for window in found)]
+    ends = [*(window.start_ms for window in found), chunk.end_ms]
+    long = []
     for start, end in zip(starts, ends, strict=True):
         whole = (after if end == chunk.end_ms else end) - (before if start == chunk.start_ms else start)
         if end > start and whole > settings.min_gap_ms:
-            found.append((start, end))
-    return found
+            long.append((start, end))
+    return long
 
 
 def pave(start_ms: int, end_ms: int, settings: WindowSettings) -> list[Window]:
