@@ -105,7 +105,7 @@ def changed(when: str) -> Outcome:
 
 def judge(row: dict[str, Any], media: SegmentMedia, step_ms: int, decode_s: float) -> Outcome:
     """Decide a segment's status from what it yielded, with a reason wherever something is amiss."""
-    error = _LOG_PREFIX.sub("", media.last_error) if media.last_error else None
+    error = _LOG_PREFIX.sub("", media.error) if media.error else None
     if media.timed_out:
         return Outcome(
             "too_long_to_decode", "stopped at the time limit: damaged, or very slow to read", False, media, decode_s

@@ -15,6 +15,7 @@ from operators.sources import DEMUXERS, MAX_PIXELS, protocols_for
 BINARY_VARIABLE = "FV2ES_FFMPEG"
 OLDEST_MAJOR = 6  # the first that tells the time of each frame it writes (-stats_enc_pre)
 
+RESAMPLER_MARGIN_MS = 100
 MAX_ALLOCATION_BYTES = 1 << 30
 RESYNC_S = 0.010
 """Sound that is further than this from its time stamps is moved by silence or a cut. Closer is left alone: containers
@@ -53,6 +54,7 @@ def open_input(url: str, seek_ms: int) -> Any:
         "protocol_whitelist": protocols_for(url),
         "threads": 1,
         "max_pixels": MAX_PIXELS,
+        "flags": "-output_corrupt",  # no grey ghosts of pictures whose key frame lies before the seek
     }
     if seek_ms > 0:
         # To the key frame at or before it; what lies between is decoded and dropped by our own filters, which know the
@@ -64,10 +66,13 @@ def open_input(url: str, seek_ms: int) -> Any:
 def sound_output(media: Any, start_ms: int, end_ms: int) -> Any:
     """Describe the first sound track in [start_ms, end_ms) as s16le mono on stdout; the first sample is at start_ms.
 
-    Late starts and gaps are filled with silence. Two resamplers, as the second counts samples in its input's rate.
+    Late starts and gaps are filled with silence. The sound begins RESAMPLER_MARGIN_MS before start_ms and runs on as long
+    after end_ms, where the reader stops, so that a filter's ends are not heard. Two resamplers, as the second counts
+    samples in its input's rate.
     """
+    first_s, last_s = max(0, start_ms - RESAMPLER_MARGIN_MS) / 1000, (end_ms + RESAMPLER_MARGIN_MS) / 1000
     filters = [
-        f"atrim=start={max(0, start_ms - 500) / 1000:.3f}:end={end_ms / 1000:.3f}",
+        f"atrim=start={first_s:.3f}:end={last_s:.3f}",
         f"aresample={PCM_RATE_HZ}:out_chlayout=mono:out_sample_fmt=flt",
         f"aresample={PCM_RATE_HZ}:async=1:min_comp=0.0001:min_hard_comp={RESYNC_S}"
         f":first_pts={start_ms * PCM_RATE_HZ // 1000}",
@@ -96,6 +101,15 @@ def frames_output(media: Any, frames: range, step_ms: int, size: tuple[int, int]
         vf=",".join(filters),
         **options,
     )
+
+
+def unused_output(media: Any, track: str, end_ms: int) -> Any:
+    """Describe a track ("V:0" or "a:0") up to `end_ms` that is read but neither decoded nor kept.
+
+    ffmpeg seeks, and finds the zero of the time line, by the tracks in use: each pass over a file must use the same ones.
+    """
+    codec = {"vcodec": "copy"} if track.startswith("V") else {"acodec": "copy"}
+    return ffmpeg.output(media[track], "-", format="null", to=f"{end_ms / 1000:.3f}", **codec)
 
 
 def command(binary: str, outputs: list[Any]) -> list[str]:

@@ -22,7 +22,8 @@ _ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every 
 class Process:
     """A running ffmpeg: stdout and stderr are drained by threads, and it is killed when it takes too long.
 
-    Used as a context manager; on leaving it by an exception the process and its group are killed.
+    Used as a context manager; on leaving it by an exception the process and its group are killed. `stdout_began` and
+    `last_error_at` are times of `time.monotonic()`.
 
     Args:
         arguments: the argument list.
@@ -42,8 +43,9 @@ class Process:
     ) -> None:
         self.stdout = bytearray()
         self.stderr_tail = b""
-        self.error_lines = 0
+        self.stdout_began: float | None = None
         self.last_error: str | None = None
+        self.last_error_at = 0.0
         self.timed_out = False
         self._time_limit_s = time_limit_s
         self._excused_s = excused_s
@@ -79,15 +81,11 @@ class Process:
         for thread in self._threads:
             thread.join()
 
-    @property
-    def returncode(self) -> int:
-        """Exit status; negative is a signal. Only after the context has been left."""
-        return int(self._process.returncode)
-
     def _read_stdout(self) -> None:
         stream = _stream(self._process.stdout)
         with stream:
             while chunk := stream.read1(1 << 16):
+                self.stdout_began = self.stdout_began or time.monotonic()
                 self.stdout += chunk[: self._max_stdout_bytes - len(self.stdout)]
 
     def _read_stderr(self) -> None:
@@ -97,8 +95,7 @@ class Process:
                 clean = _ADDRESS.sub(b"", line)
                 self.stderr_tail = (self.stderr_tail + clean)[-STDERR_TAIL_BYTES:]
                 if b"[error]" in clean or b"[fatal]" in clean:
-                    self.error_lines += 1
-                    self.last_error = clean.decode("utf-8", "replace").strip()
+                    self.last_error, self.last_error_at = clean.decode("utf-8", "replace").strip(), time.monotonic()
 
     def _watch(self) -> None:
         started = time.monotonic()

@@ -38,8 +38,9 @@ class SegmentMedia:
     frame_indices: list[int] = field(default_factory=list)
     faces: list[tuple[int, Face]] = field(default_factory=list)
     faces_s: float = 0.0
+    frames_began: float | None = None  # when the first frame came, by time.monotonic()
     stderr_tail: str = ""
-    last_error: str | None = None
+    error: str | None = None  # the last that ffmpeg told of, if it concerns the segment
     timed_out: bool = False
 
 
@@ -134,11 +135,15 @@ class SegmentReader:
         if sound is not None:
             outputs.append(ffmpeg.sound_output(source, *sound))
             length_ms = sound[1] - seek_ms
+        elif self._has_sound and frames is not None:
+            outputs.append(ffmpeg.unused_output(source, "a:0", frames.stop * step_ms))
         if frames is not None and self._size is not None:
             pipes = [os.pipe(), os.pipe()]
             (_, frames_fd), (_, times_fd) = pipes
             outputs.append(ffmpeg.frames_output(source, frames, step_ms, self._size, frames_fd, times_fd))
             length_ms = max(length_ms, frames.stop * step_ms - seek_ms)
+        elif self._size is not None and sound is not None:
+            outputs.append(ffmpeg.unused_output(source, "V:0", sound[1]))
         with ExitStack() as stack:
             readers = [stack.enter_context(os.fdopen(read_fd, "rb", buffering=0)) for read_fd, _ in pipes]
             process = Process(
@@ -154,12 +159,16 @@ class SegmentReader:
         if sound is not None and process.stdout:
             media.pcm, media.pcm_start_ms = process.stdout, sound[0]
         media.timed_out |= process.timed_out
-        media.last_error = process.last_error or media.last_error
+        # After a seek a decoder may complain until the next key frame: of media before the segment.
+        began = max(process.stdout_began or 0.0, media.frames_began or 0.0)
+        if process.last_error and (seek_ms == 0 or began == 0.0 or process.last_error_at > began):
+            media.error = process.last_error
         media.stderr_tail += process.stderr_tail.decode("utf-8", "replace")
 
     def _look(self, media: SegmentMedia, batches: Iterator[tuple[list[int], np.ndarray]]) -> None:
         for indices, frames in batches:
             started = time.monotonic()
+            media.frames_began = media.frames_began or started
             for index, faces in zip(indices, self._faces.detect(frames), strict=True):
                 media.frame_indices.append(index)
                 media.faces.extend((index, face) for face in faces)
