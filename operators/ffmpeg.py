@@ -66,9 +66,9 @@ def open_input(url: str, seek_ms: int) -> Any:
 def sound_output(media: Any, start_ms: int, end_ms: int) -> Any:
     """Describe the first sound track in [start_ms, end_ms) as s16le mono on stdout; the first sample is at start_ms.
 
-    Late starts and gaps are filled with silence. The sound begins RESAMPLER_MARGIN_MS before start_ms and runs on as long
-    after end_ms, where the reader stops, so that a filter's ends are not heard. Two resamplers, as the second counts
-    samples in its input's rate.
+    Late starts and gaps are filled with silence. Filtering begins RESAMPLER_MARGIN_MS before start_ms and runs on as
+    long after end_ms, where the reader stops, so that a filter's ends are not heard. Two resamplers, as the second
+    counts samples in its input's rate.
     """
     first_s, last_s = max(0, start_ms - RESAMPLER_MARGIN_MS) / 1000, (end_ms + RESAMPLER_MARGIN_MS) / 1000
     filters = [
@@ -106,7 +106,7 @@ def frames_output(media: Any, frames: range, step_ms: int, size: tuple[int, int]
 def unused_output(media: Any, track: str, end_ms: int) -> Any:
     """Describe a track ("V:0" or "a:0") up to `end_ms` that is read but neither decoded nor kept.
 
-    ffmpeg seeks, and finds the zero of the time line, by the tracks in use: each pass over a file must use the same ones.
+    ffmpeg seeks, and finds the zero of the time line, by the tracks in use: each pass over a file must use the same.
     """
     codec = {"vcodec": "copy"} if track.startswith("V") else {"acodec": "copy"}
     return ffmpeg.output(media[track], "-", format="null", to=f"{end_ms / 1000:.3f}", **codec)

@@ -28,8 +28,8 @@ LOOKAHEAD = 64
 class MediaInfo:
     """What a container says of its content. Times are on the presentation time line, in milliseconds.
 
-    Width and height are those of the upright picture in square pixels; `rotation` (degrees, as the file asks) is already
-    applied to them. Video fields are None without a video track (cover art is none), audio fields without sound.
+    Width and height are those of the upright picture in square pixels; `rotation` (degrees, as the file asks) is
+    already applied to them. Video fields are None without a video track (cover art is none), audio fields without one.
     """
 
     duration_ms: int
