@@ -1,9 +1,9 @@
 """The labelling graph: which operators, in which order, with which resources. Engines bind it; it knows none."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -45,10 +45,17 @@ def labelling_graph(config: Config, weights: Weights, target: Target, workers: i
     ]
 
 
-def limit_threads() -> None:
-    """One thread for each operator: two processes of one thread beat one of two, and nobody fights over cores."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CT2_INTRA_THREADS"):
-        os.environ[name] = "1"
+def process_environment(temporary: Path | None) -> dict[str, str]:
+    """Variables for a process that runs operators, to be set before it imports their libraries.
+
+    One thread for each operator: two processes of one thread beat one of two, and nobody fights over cores. No
+    telemetry: onnxruntime and pyannote would report to their makers. What libraries cache for themselves goes to the
+    temporary area.
+    """
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    quiet = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0"}
+    caches = {"MPLCONFIGDIR": str(temporary / "matplotlib")} if temporary else {}
+    return dict.fromkeys(threads, "1") | quiet | caches
 
 
 def _decode(config: Config, weights: Weights, device: str) -> Operator:

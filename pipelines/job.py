@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -120,24 +121,25 @@ def run(job: Prepared, progress: Progress) -> Result:
     spilled = 0
     if plan.shards:
         tables = [to_table([shard]) for shard in plan.shards]
-        if job.config.engine.engine == "local":
-            for summary in local_engine.run(tables, job.stages(state.run_id)):
-                progress(summary)
-        else:
-            spilled = _run_on_ray(job, state.run_id, tables, progress)
-    store.clear_temporary()
+        stages = job.stages(state.run_id)
+        with temporary_area() as temporary:
+            if job.config.engine.engine == "local":
+                for summary in local_engine.run(tables, stages, temporary):
+                    progress(summary)
+            else:
+                spilled = _run_on_ray(job, stages, tables, temporary, progress)
     wall_s = time.monotonic() - started
     runs.write_state(store, replace(state, finished_at=runs.now(), spilled_bytes=spilled, wall_s=round(wall_s, 2)))
+    store.clear_temporary()
     return _account(job, state.run_id, spilled, wall_s)
 
 
-def _run_on_ray(job: Prepared, run_id: str, tables: list[pa.Table], progress: Progress) -> int:
+def _run_on_ray(job: Prepared, stages: list[Stage], tables: list[pa.Table], temporary: Path, progress: Progress) -> int:
     from pipelines import ray_engine  # ray takes a second to import, which a run with nothing to do should not
 
-    stages = job.stages(run_id)
     spill = ray_engine.Spill()
-    with temporary_area() as temporary, ray_engine.cluster(job.config.engine, stages, temporary):
-        for summary in ray_engine.run(tables, stages, spill):
+    with ray_engine.cluster(job.config.engine, stages, temporary) as environment:
+        for summary in ray_engine.run(tables, stages, environment, spill):
             progress(summary)
     return spill.bytes
 

@@ -1,15 +1,17 @@
 """The plain loop: every shard through every operator, in this process. It is what the other engines mean."""
 
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.graph import Stage, limit_threads
+from pipelines.graph import Stage, process_environment
 
 
-def run(shards: Iterable[pa.Table], stages: list[Stage]) -> Iterator[pa.Table]:
+def run(shards: Iterable[pa.Table], stages: list[Stage], temporary: Path) -> Iterator[pa.Table]:
     """Label shards one after the other; yields what the last stage says of each."""
-    limit_threads()
+    os.environ.update(process_environment(temporary))
     operators = [stage.build() for stage in stages]
     for shard in shards:
         table = shard

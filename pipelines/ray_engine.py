@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import pyarrow as pa
 
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError
-from pipelines.graph import Operator, Stage, limit_threads
+from pipelines.graph import Operator, Stage, process_environment
 
 # Ray reads these when it is imported. It is to report to nobody, and to keep its inner log off our users' terminal.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
@@ -33,8 +35,8 @@ class Spill:
 class StageActor:
     """One operator in a process of its own, built once."""
 
-    def __init__(self, build: Callable[[], Operator]) -> None:
-        limit_threads()
+    def __init__(self, build: Callable[[], Operator], environment: dict[str, str]) -> None:
+        os.environ.update(environment)
         self._operator = build()
 
     def __call__(self, shard: pa.Table) -> pa.Table:
@@ -43,8 +45,10 @@ class StageActor:
 
 
 @contextmanager
-def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> Iterator[None]:
+def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> Iterator[dict[str, str]]:
     """A Ray to work on: the cluster at `settings.address`, or one in this machine's memory for the time of the job.
+
+    Yields the environment that operators want in their processes.
 
     Raises:
         JobError: the cluster can't be reached.
@@ -55,24 +59,46 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
         with _stderr_to(temporary / "ray-start.log"):
             if settings.address:
                 ray.init(address=settings.address, **common)
+                environment = process_environment(None)
             else:
-                ray.init(
-                    address="local",
-                    # What the stages hold: a machine of one CPU can run them all, shared out by the system.
-                    num_cpus=math.ceil(sum(stage.workers * stage.cpus for stage in stages)),
-                    num_gpus=settings.gpus or None,
-                    include_dashboard=False,
-                    object_store_memory=settings.object_store_mb * 1_000_000,
-                    _temp_dir=str(temporary),
-                    **common,
-                )
+                environment = process_environment(temporary) | {"HOME": str(Path.home())}
+                with _private_home(temporary):
+                    ray.init(
+                        address="local",
+                        # What the stages hold: a machine of one CPU can run them all, shared out by the system.
+                        num_cpus=math.ceil(sum(stage.workers * stage.cpus for stage in stages)),
+                        num_gpus=settings.gpus or None,
+                        include_dashboard=False,
+                        object_store_memory=settings.object_store_mb * 1_000_000,
+                        _temp_dir=str(temporary),
+                        **common,
+                    )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
         raise JobError(f"Can't start work on {where}: {error}") from error
     try:
-        yield
+        yield environment
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _private_home(temporary: Path) -> Iterator[None]:
+    """While Ray starts here, its home is the temporary area and its token is made up for this job.
+
+    Else it writes ~/.ray/auth_token; and where it finds no ray_bootstrap_config.yaml, the process that reports usage
+    asks the addresses of cloud providers who runs it, even when reporting is off.
+    """
+    (temporary / "ray_bootstrap_config.yaml").touch()
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    home = os.environ.pop("HOME", None)
+    os.environ["HOME"] = str(temporary)
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
+        if home is not None:
+            os.environ["HOME"] = home
 
 
 @contextmanager
@@ -88,7 +114,9 @@ def _stderr_to(file: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def run(shards: Iterable[pa.Table], stages: list[Stage], spill: Spill) -> Iterator[pa.Table]:
+def run(
+    shards: Iterable[pa.Table], stages: list[Stage], environment: dict[str, str], spill: Spill
+) -> Iterator[pa.Table]:
     """Label shards on the Ray that `cluster` gave; yields what the last stage says of each, in order of completion.
 
     A shard is one block all the way: its identity comes from the plan and never from Ray's block layout, so blocks are
@@ -103,7 +131,7 @@ def run(shards: Iterable[pa.Table], stages: list[Stage], spill: Spill) -> Iterat
     for stage in stages:
         dataset = dataset.map_batches(
             StageActor,
-            fn_constructor_args=(stage.build,),
+            fn_constructor_args=(stage.build, environment),
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,

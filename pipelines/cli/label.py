@@ -70,8 +70,8 @@ def show(result: job.Result, out: str) -> None:
     """Print the result as a person would want it."""
     if not result.shards:
         console.print("Nothing to do: every video is labelled, or known to be broken.")
-    table = Table(title="In the output, of this corpus", title_justify="left")
-    table.add_column("status")
+    table = Table()
+    table.add_column("status of what is in the output")
     table.add_column("segments", justify="right")
     for status, segments in sorted(result.segments_by_status.items(), key=lambda item: -item[1]):
         table.add_row(status, f"{segments:,}")
