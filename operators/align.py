@@ -151,26 +151,13 @@ class WhisperxAlign:
 
 
 def load_aligners(settings: SpeechSettings, recogniser: Recogniser, device: str) -> list[Aligner]:
-    """The aligner that the settings name, loaded, and the one to ask where it has no answer."""
+    """The aligner that the settings name, loaded, and the one to ask where it has no answer. None at all for "none"."""
     attention = WhisperAttention(recogniser)
     if settings.aligner == "pocketsphinx":
         return [PocketSphinx(), attention]
     if settings.aligner == "whisperx":
         return [WhisperxAlign(settings, device), attention]
     return [attention] if settings.aligner == "whisper" else []
-
-
-def align(aligners: Sequence[Aligner], samples: Floats, words: Sequence[str], language: str) -> list[TimedWord]:
-    """One TimedWord for each word: the first aligner's that has an answer, without times where none has.
-
-    Times are in ms from the start of the samples; those that run backwards or out of the sound are dropped.
-    """
-    end_ms = len(samples) * 1000 // PCM_RATE_HZ
-    for aligner in aligners:
-        timed = aligner(samples, words, language)
-        if timed is not None:
-            return in_order(timed, end_ms)
-    return [TimedWord(word) for word in words]
 
 
 def in_order(timed: Sequence[TimedWord], end_ms: int) -> list[TimedWord]:

@@ -1,6 +1,7 @@
 """Operator: sound -> utterances with their words and times, and windows where nobody speaks."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from operators.align import align, load_aligners
-from operators.asr import Recogniser
-from operators.attribute import Spoken, attribute
+from operators.align import Aligner, TimedWord, in_order, load_aligners
+from operators.asr import Recogniser, Transcript
+from operators.attribute import Spoken, attribute, place
 from operators.schema import FAILED, TRANSCRIBED, UTTERANCE
 from operators.settings import SpeechSettings, WindowSettings
 from operators.vad import Sound, SpeechCurve, hear, load_detector, near_ms
@@ -108,10 +109,37 @@ class Transcribe:
             (heard, group) for heard in chunks_with_speech for group in neighbours(heard.utterances, self._windows)
         ]
         sounds = [heard.sound.between_ms(group[0].start_ms, group[-1].end_ms) for heard, group in pieces]
-        for (heard, group), samples, transcript in zip(pieces, sounds, self._recogniser(sounds), strict=True):
-            words = align(self._aligners, samples, transcript.words, transcript.language)
-            timed = [word.shifted(group[0].start_ms) for word in words]
+        for (heard, group), transcript in zip(pieces, self._recogniser(sounds), strict=True):
+            timed = time_words(self._aligners, heard.sound, group, transcript)
             heard.spoken += attribute(timed, group, transcript.language, self._windows)
+
+
+def time_words(
+    aligners: Sequence[Aligner], sound: Sound, group: Sequence[Window], transcript: Transcript
+) -> list[TimedWord]:
+    """The words of a transcript of neighbouring utterances with their times in the video.
+
+    The first aligner is asked for all of it. Where it gets lost, the next places the words roughly, and the first is
+    asked again for each utterance. Words stay without times where no aligner has an answer.
+    """
+
+    def ask(aligner: Aligner, windows: Sequence[Window], words: Sequence[str]) -> list[TimedWord] | None:
+        start_ms, end_ms = windows[0].start_ms, windows[-1].end_ms
+        found = aligner(sound.between_ms(start_ms, end_ms), words, transcript.language)
+        return None if found is None else [word.shifted(start_ms) for word in in_order(found, end_ms - start_ms)]
+
+    for aligner in aligners:
+        timed = ask(aligner, group, transcript.words)
+        if timed is None:
+            continue
+        if aligner is aligners[0] or len(group) == 1:
+            return timed
+        places, finer = place(timed, group), []
+        for index, window in enumerate(group):
+            mine = [word for word, at in zip(timed, places, strict=True) if at == index]
+            finer += ask(aligners[0], [window], [word.word for word in mine]) or mine
+        return finer
+    return [TimedWord(word) for word in transcript.words]
 
 
 def read_sound(table: pa.Table, row: int) -> Sound:
