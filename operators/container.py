@@ -15,7 +15,7 @@ import av.error
 import av.logging
 
 from operators.media import MediaInfo, UnreadableMedia
-from operators.sniff import describe_content
+from operators.sniff import describe_content, mp4_lacks_index
 from operators.sources import DEMUXERS, MAX_PIXELS, StorageOptions, is_local, media_url, protocols_for
 
 HEADERLESS = frozenset(
@@ -43,18 +43,16 @@ def inspect(uri: str, storage_options: StorageOptions | None = None) -> MediaInf
             _check_file(Path(uri))
         url = media_url(uri, storage_options)
         options = {"format_whitelist": DEMUXERS, "protocol_whitelist": protocols_for(url)}
-        with av.logging.Capture() as messages, av.open(url, options=options) as container:
+        with av.open(url, options=options) as container:
             info = _describe(container)
     except FileNotFoundError as error:
         raise UnreadableMedia("no such file", retryable=True, status="missing") from error
     except PermissionError as error:
         raise UnreadableMedia("permission denied", retryable=True) from error
-    except (av.error.InvalidDataError, av.error.DemuxerNotFoundError, _NoTracks) as error:
-        raise UnreadableMedia(_explain(uri, error, [text for _, _, text in messages])) from error
-    except (av.error.FFmpegError, MemoryError) as error:
-        raise UnreadableMedia(f"damaged: {error}") from error
     except OSError as error:
         raise UnreadableMedia(f"can't be read: {error.strerror or error}", retryable=True) from error
+    except (av.error.FFmpegError, MemoryError, _NoTracks) as error:
+        raise UnreadableMedia(_explain(uri, error)) from error
     return info
 
 
@@ -72,15 +70,15 @@ def _check_file(path: Path) -> None:
         pass  # raises PermissionError, which libav's message would hide
 
 
-def _explain(uri: str, error: Exception, messages: list[str]) -> str:
+def _explain(uri: str, error: Exception) -> str:
     """Say in people's words why libav found nothing to play."""
     if is_local(uri):
         with Path(uri).open("rb") as file:
             content = describe_content(file.read(4096))
-        if content:
-            return f"not a media file: the content is {content}"
-    if any("moov atom not found" in message for message in messages):
-        return "truncated: the index (moov atom) is missing"
+            if content:
+                return f"not a media file: the content is {content}"
+            if mp4_lacks_index(file, Path(uri).stat().st_size):
+                return "truncated: the index (moov atom) is missing"
     if isinstance(error, _NoTracks):
         return "no audio and no video track"
     return "not a media file, or its beginning is damaged"

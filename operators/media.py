@@ -20,6 +20,8 @@ TIME_LIMIT_S = 60.0
 STARTUP_LIMIT_S = 120.0
 """A child's imports, on a cold and busy machine."""
 
+CHILD = [sys.executable, "-m", "operators.container"]
+
 LOOKAHEAD = 64
 """Files a worker may be ahead of the one whose answer is awaited: one that hangs doesn't stop the others."""
 
@@ -126,11 +128,17 @@ class _Children:
         self._all: list[_Child] = []
 
     def ask(self, uri: str) -> MediaInfo | UnreadableMedia:
-        child = getattr(self._local, "child", None)
+        question = {"uri": uri, "storage_options": self._storage_options}
+        # Twice: a child may have been killed by something else than this file.
+        answer = self._child().ask(question, self._time_limit_s) or self._child().ask(question, self._time_limit_s)
+        return answer or UnreadableMedia("damaged: reading its header crashed the media library")
+
+    def _child(self) -> "_Child":
+        child: _Child | None = getattr(self._local, "child", None)
         if child is None or not child.alive:
             child = self._local.child = _Child()
             self._all.append(child)
-        return child.ask({"uri": uri, "storage_options": self._storage_options}, self._time_limit_s)
+        return child
 
     def close(self) -> None:
         for child in self._all:
@@ -143,8 +151,8 @@ class _Child:
     def __init__(self) -> None:
         # The child finds our modules where we do. It has no terminal, and libav's messages are not for it.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "operators.container"],
+        self._process = subprocess.Popen(  # noqa: S603
+            CHILD,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -152,7 +160,7 @@ class _Child:
             start_new_session=True,
         )
         limit_memory(self._process.pid)
-        if self._line(STARTUP_LIMIT_S) is None:
+        if not self._line(STARTUP_LIMIT_S):
             self.close()
             raise RuntimeError("the process that reads media headers did not start; try: python -m operators.container")
 
@@ -160,8 +168,9 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, question: dict[str, Any], time_limit_s: float) -> MediaInfo | UnreadableMedia:
-        line = None
+    def ask(self, question: dict[str, Any], time_limit_s: float) -> MediaInfo | UnreadableMedia | None:
+        """Ask one question; None where the process ends instead of answering."""
+        line: bytes | None = b""
         try:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
@@ -171,11 +180,10 @@ class _Child:
         if line:
             answer = json.loads(line)
             return MediaInfo(**answer["info"]) if "info" in answer else UnreadableMedia(**answer["unreadable"])
-        hung = line is None and self.alive
         self.close()
-        if hung:
+        if line is None:
             return UnreadableMedia(f"reading its header took longer than {time_limit_s:g} s", retryable=True)
-        return UnreadableMedia("damaged: reading its header crashed the media library")
+        return None
 
     def _line(self, time_limit_s: float) -> bytes | None:
         """Read a line; None where none comes in time, empty where the process has ended."""

@@ -1,5 +1,7 @@
 """Say what a file that is no media holds, from its first bytes, for the reason in a report."""
 
+from typing import BinaryIO
+
 MAGIC = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -22,6 +24,8 @@ PLAYLISTS = {
     "<html": "a web page",
     "<!doctype html": "a web page",
 }
+
+MP4_BOXES = frozenset((b"ftyp", b"styp", b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"pnot", b"uuid"))
 
 
 def describe_content(head: bytes) -> str | None:
@@ -49,3 +53,24 @@ def _is_text(head: bytes) -> bool:
             return False
         text = head[: error.start].decode("utf-8")
     return bool(text) and all(char.isprintable() or char in "\t\r\n\f" for char in text)
+
+
+def mp4_lacks_index(file: BinaryIO, size: int) -> bool:
+    """Whether a file of the MP4 family ends before its index (the `moov` box) does.
+
+    Walks the top level of boxes: four bytes of size (0: to the end; 1: eight more bytes of size follow), four of type.
+    """
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        head = file.read(16)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if kind not in MP4_BOXES:
+            return position > 0
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        end = size if length == 0 else position + max(length, 8)
+        if kind == b"moov":
+            return end > size
+        position = end
+    return position > 0

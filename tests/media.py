@@ -107,7 +107,7 @@ def shown_frames(path: Path) -> list[tuple[Fraction, float]]:
 def heard_beeps_ms(path: Path) -> list[float]:
     """When a player is heard to beep, by decoding the whole file: milliseconds from its start."""
     with av.open(str(path)) as container:
-        origin_s = container.start_time / 1_000_000
+        origin_s = (container.start_time or 0) / 1_000_000
         resampler = av.AudioResampler(format="s16", layout="mono")  # the rate stays: no filter moves a sample
         onsets: list[float] = []
         for frame in container.decode(audio=0):
