@@ -13,7 +13,7 @@ from operators.settings import OperatorSettings, Settings
 from pipelines.errors import SettingsError
 
 PREFIX = "FV2ES_"
-OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_FFMPEG"})
+OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
 """Variables with our prefix that are not settings: where test media, weights and another ffmpeg are."""
 
 MAX_CONFIG_BYTES = 1_000_000
