@@ -36,10 +36,11 @@ def write_loop(clips: list[Path], target: Path, seconds: int, first: int = 0) ->
     order = clips[first % len(clips) :] + clips[: first % len(clips)]
     rounds = seconds // len(clips) + 1  # enough when a clip has a second or more
     listing = target.with_suffix(".txt")
-    listing.write_text("".join(f"file '{clip.absolute()}'\n" for clip in order * rounds), "utf-8")
+    quoted = [str(clip.absolute()).replace("'", r"'\''") for clip in order]
+    listing.write_text("".join(f"file '{path}'\n" for path in quoted * rounds), "utf-8")
     _ffmpeg(["-f", "concat", "-safe", "0", "-i", str(listing), "-c", "copy", "-t", str(seconds), str(target)])
     listing.unlink()
 
 
 def _ffmpeg(arguments: list[str]) -> None:
-    subprocess.run([find_ffmpeg(), "-nostdin", "-v", "error", "-y", *arguments], check=True)
+    subprocess.run([find_ffmpeg(), "-nostdin", "-v", "error", "-xerror", "-y", *arguments], check=True)
