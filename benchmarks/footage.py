@@ -43,4 +43,4 @@ def write_loop(clips: list[Path], target: Path, seconds: int, first: int = 0) ->
 
 
 def _ffmpeg(arguments: list[str]) -> None:
-    subprocess.run([find_ffmpeg(), "-nostdin", "-v", "error", "-xerror", "-y", *arguments], check=True)
+    subprocess.run([find_ffmpeg(), "-nostdin", "-v", "error", "-y", *arguments], check=True)
