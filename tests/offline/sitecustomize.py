@@ -12,9 +12,6 @@ from pathlib import Path
 
 _LOG = "NETWORK_ATTEMPTS_LOG"
 _ANY = {"", "0.0.0.0", "::", None}  # noqa: S104 - compared, not listened on
-_ASKED_BY_RAY = {"169.254.169.254", "metadata.google.internal"}
-"""Where a cloud tells its machines what they are. Ray's head asks at its start whatever it is told, and takes no for an
-answer; there's no switch. So this is refused as all else is, but not held against us."""
 
 
 @cache
@@ -33,7 +30,7 @@ def is_own(host: str | None) -> bool:
 
 def refuse(host: str | None) -> None:
     """Note and raise."""
-    if (log := os.environ.get(_LOG)) and host not in _ASKED_BY_RAY:
+    if log := os.environ.get(_LOG):
         with Path(log).open("a", encoding="utf-8") as notes:
             notes.write(f"{host}\n")
     raise ConnectionRefusedError(f"the network is cut off for this test: {host}")

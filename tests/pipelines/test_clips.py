@@ -26,6 +26,10 @@ def labelled(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def is_spoken(name: str) -> bool:
+    return name.endswith((".mp4", ".wav", ".flac")) and not name.startswith("mead/")
+
+
 def rows_by_file(out: Path, clips: Path) -> dict[str, list[dict]]:
     rows: dict[str, list[dict]] = {}
     for row in labels(out).to_pylist():
@@ -34,8 +38,9 @@ def rows_by_file(out: Path, clips: Path) -> dict[str, list[dict]]:
 
 
 def test_every_clip_with_speech_has_rows_with_words(labelled: Path, clips: Path) -> None:
+    # The two clips of MEAD carry a sound track of digital silence.
     with (clips / "manifest.csv").open(newline="") as file:
-        named = {row["path"] for row in csv.DictReader(file) if row["path"].endswith((".mp4", ".wav", ".flac"))}
+        named = {row["path"] for row in csv.DictReader(file) if is_spoken(row["path"])}
     rows = rows_by_file(labelled, clips)
     assert {name for name in named if not any(row["words"] for row in rows.get(name, []))} == set()
 
