@@ -5,6 +5,7 @@ put together from retinaface-pytorch's own feature pyramid, context modules, hea
 package builds it on ResNet-50 only; `MobileNetV1Quarter` is the small body (0.43 M parameters) that runs on a CPU.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -187,7 +188,8 @@ def load_resnet50(device: str = "cpu") -> RetinaFace:
     Raises:
         ConnectionError: the weights are not in torch's hub cache and can't be fetched.
     """
-    # Imported here: it pulls in albumentations, which only this detector needs.
+    # Imported here: it pulls in albumentations, which only this detector needs, and which would look for updates.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     from retinaface.pre_trained_models import get_model
 
     try:

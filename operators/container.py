@@ -24,7 +24,7 @@ HEADERLESS = frozenset(
 """Demuxers without a duration in a header: libav guesses it from the bit rate, so packets are counted instead."""
 
 LONGEST_MS = 48 * 3600 * 1000
-"""A header that promises more is checked against the packets."""
+"""A header that promises more is checked against the packets, and time stamps that span more are not believed."""
 
 PACKETS_FOR_A_FRAME = 500
 """The first frame is looked for in so many packets: it says how the picture is rotated."""
@@ -97,6 +97,8 @@ def _describe(container: Any) -> MediaInfo:
     if duration_ms <= 0 or duration_ms > LONGEST_MS or container.format.name in HEADERLESS:
         spans = _measure_ms(container, list(spans), origin_s)
         duration_ms = max(end or 0 for _, end in spans.values())
+    if duration_ms > LONGEST_MS:
+        raise UnreadableMedia(f"damaged: its time stamps span {duration_ms / 3_600_000:.0f} hours")
     if duration_ms <= 0:
         raise UnreadableMedia("holds no sound and no picture: its tracks are empty")
     video_span = spans[video.index] if video is not None else (None, None)

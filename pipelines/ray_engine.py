@@ -127,7 +127,8 @@ def run(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = False
-    dataset = ray.data.from_arrow(list(shards))
+    blocks = list(shards)
+    dataset = ray.data.from_arrow(blocks)
     for stage in stages:
         dataset = dataset.map_batches(
             StageActor,
@@ -135,7 +136,7 @@ def run(
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            compute=ActorPoolStrategy(size=stage.workers),
+            compute=ActorPoolStrategy(size=min(stage.workers, len(blocks))),
             num_cpus=stage.cpus,
             num_gpus=stage.gpus,
         )

@@ -49,7 +49,7 @@ def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
     n = len(pictures)
     tight = torch.rand(n, generator=generator) < 0.5
     scale_x = torch.where(tight, uniform(n, 0.62, 0.9, generator), uniform(n, 0.85, 1.15, generator))
-    scale_y = torch.where(tight, uniform(n, 0.78, 1.0, generator), scale_x * uniform(n, 0.92, 1.08, generator))
+    scale_y = torch.where(tight, uniform(n, 0.8, 1.08, generator), scale_x * uniform(n, 0.92, 1.08, generator))
     flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
     angle = uniform(n, -0.2, 0.2, generator)
     theta = torch.zeros(n, 2, 3)

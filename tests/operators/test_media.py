@@ -150,6 +150,13 @@ def test_a_stream_without_a_duration_is_measured(tmp_path: Path) -> None:
         assert abs(probe(str(made.path)).duration_ms - 7000) < 80
 
 
+def test_time_stamps_that_jump_by_days_are_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "jump.mkv"
+    jump = ("-vf", "setpts=PTS+gt(N\\,20)*1e6/TB", "-fps_mode", "passthrough")
+    ffmpeg("-f", "lavfi", "-i", flash_source(1.0), *jump, *H264, path)
+    assert reason(path) == "damaged: its time stamps span 278 hours"
+
+
 def test_pictures_too_large_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "huge.mkv"
     ffmpeg("-f", "lavfi", "-i", "color=s=16384x8192:r=1:d=1", "-c:v", "mjpeg", "-threads", "1", path)
