@@ -38,6 +38,18 @@ def information_share(logits: Tensor, targets: Tensor, calibration: Calibration)
     return max(0.0, 1 - float(cross_entropy) / math.log(int(occurring.sum())))
 
 
+def fusion_weights(shares: dict[str, float]) -> dict[str, float]:
+    """Weights that sum to 1, so that one branch alone keeps its log-odds: halfway between `shares` and equal ones.
+
+    Halfway, as the shares come from different corpora, some easier than others, and none is of fused labels.
+    """
+    total = sum(shares.values())
+    weights = {name: round(0.5 * share / total + 0.5 / len(shares), 4) for name, share in shares.items()}
+    *others, last = weights
+    weights[last] = 1 - sum(weights[name] for name in others)
+    return weights
+
+
 def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
     """Write the weights file; gives the configuration stored in it."""
     config: dict[str, Any] = {"calibration": {}, "fusion": {}}
@@ -51,12 +63,7 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
         config["calibration"][modality] = asdict(calibration)
         config["fusion"][modality] = information_share(trained["tune_logits"], trained["tune_labels"], calibration)
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
-    total = sum(config["fusion"].values())
-    shares = {modality: round(share / total, 4) for modality, share in config["fusion"].items()}
-    shares[MODALITIES[-1]] = 1 - sum(
-        shares[modality] for modality in MODALITIES[:-1]
-    )  # one branch alone keeps its odds
-    config["fusion"] = shares
+    config["fusion"] = fusion_weights(config["fusion"])
     temporary = out.with_suffix(".tmp")
     save_weights(temporary, model_id, config, state)
     temporary.chmod(0o644)  # safetensors makes it private

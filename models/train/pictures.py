@@ -40,35 +40,36 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tens
     return low + (high - low) * torch.rand(n, generator=generator)
 
 
-def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def augment(pictures: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """uint8 [N, 1, 48, 48] -> float [N, 1, 48, 48] of 0..255, each flipped, turned, shifted, cut, blurred, re-lit.
 
-    Half are cut as the corpora are (loose, square), half as detectors' boxes are (tight, and narrower than high before
-    they are stretched to a square).
+    At full strength half are cut as the corpora are (loose, square), half as detectors' boxes are (tight, and narrower
+    than high before they are stretched to a square). Less strength means smaller changes, and fewer tight cuts.
     """
     n = len(pictures)
-    tight = torch.rand(n, generator=generator) < 0.5
-    scale_x = torch.where(tight, uniform(n, 0.62, 0.9, generator), uniform(n, 0.85, 1.15, generator))
+    tight = torch.rand(n, generator=generator) < 0.5 * strength
+    loose = 0.15 * strength
+    scale_x = torch.where(tight, uniform(n, 0.62, 0.9, generator), uniform(n, 1 - loose, 1 + loose, generator))
     scale_y = torch.where(tight, uniform(n, 0.8, 1.08, generator), scale_x * uniform(n, 0.92, 1.08, generator))
     flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
-    angle = uniform(n, -0.2, 0.2, generator)
+    angle = strength * uniform(n, -0.2, 0.2, generator)
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = flip * scale_x * angle.cos(), -scale_y * angle.sin()
     theta[:, 1, 0], theta[:, 1, 1] = flip * scale_x * angle.sin(), scale_y * angle.cos()
-    theta[:, 0, 2] = uniform(n, -0.12, 0.12, generator)
-    theta[:, 1, 2] = uniform(n, -0.1, 0.12, generator)
+    theta[:, 0, 2] = strength * uniform(n, -0.12, 0.12, generator)
+    theta[:, 1, 2] = strength * uniform(n, -0.1, 0.12, generator)
     grid = nn.functional.affine_grid(theta, [n, 1, SIDE_PX, SIDE_PX], align_corners=False)
     x = nn.functional.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
 
-    blurred = torch.rand(n, generator=generator) < 0.25  # upscaled small faces and motion
+    blurred = torch.rand(n, generator=generator) < 0.25 * strength  # upscaled small faces and motion
     sigma = float(uniform(1, 0.5, 1.3, generator))
     taps = torch.tensor([math.exp(-(t * t) / (2 * sigma * sigma)) for t in (-2, -1, 0, 1, 2)])
     kernel = (taps[:, None] * taps[None, :] / taps.sum() ** 2)[None, None]
     x[blurred] = nn.functional.conv2d(nn.functional.pad(x[blurred], (2, 2, 2, 2), mode="replicate"), kernel)
 
-    gamma = uniform(n, -0.4, 0.4, generator).exp()[:, None, None, None]
+    gamma = (strength * uniform(n, -0.4, 0.4, generator)).exp()[:, None, None, None]
     x = 255 * (x / 255).clamp(0, 1) ** gamma
-    return x + torch.randn(x.shape, generator=generator) * uniform(n, 0, 6, generator)[:, None, None, None]
+    return x + torch.randn(x.shape, generator=generator) * strength * uniform(n, 0, 6, generator)[:, None, None, None]
 
 
 def erase(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,9 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.calibration import fit_calibration
 from models.emotions import EMOTIONS
-from models.train.assemble import information_share
 from models.train.bags import MAX_FACES, NEUTRAL, draw_bags
 from models.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
 from models.train.face import FaceRecipe, train_network
@@ -152,14 +150,3 @@ def test_a_time_mask_hides_one_stretch_of_at_most_a_third() -> None:
         hidden = (mask & ~masked).sum(dim=1)
         assert (hidden <= mask.sum(dim=1) / 3 + 1).all()
         assert masked.any(dim=1).all()
-
-
-def test_a_branch_that_knows_more_weighs_more() -> None:
-    torch.manual_seed(0)
-    truth = torch.randint(0, 7, (2000,))
-    hot = torch.nn.functional.one_hot(truth, 7).float()
-    shares = []
-    for knowledge in (0.0, 1.0, 3.0):
-        logits = torch.randn(2000, 7) + knowledge * hot
-        shares.append(information_share(logits, truth, fit_calibration(logits, truth)))
-    assert shares[0] < 0.02 < shares[1] < shares[2] < 1
