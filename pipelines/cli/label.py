@@ -62,12 +62,12 @@ def label(
     if json_output:
         typer.echo(json.dumps(asdict(result) | {"partition": prepared.partition}))
     else:
-        show(result, out)
+        show(result, f"{out.rstrip('/')}/labels/{prepared.partition}/*.parquet")
     raise typer.Exit(EXIT_FAILED_SEGMENTS if result.failed else EXIT_OK)
 
 
-def show(result: job.Result, out: str) -> None:
-    """Print the result as a person would want it."""
+def show(result: job.Result, files: str) -> None:
+    """Print the result as a person would want it; `files` is the glob of the labels."""
     if not result.shards:
         console.print("Nothing to do: every video is labelled, or known to be broken.")
     table = Table()
@@ -91,4 +91,4 @@ def show(result: job.Result, out: str) -> None:
         )
     if len(result.failed) > MAX_FAILURES_SHOWN:
         console.print(f"... and {len(result.failed) - MAX_FAILURES_SHOWN:,} more: see the segments table.")
-    console.print(f"Labels: {escape(out.rstrip('/'))}/labels/**/*.parquet", soft_wrap=True)
+    console.print(f"Labels: {escape(files)}", soft_wrap=True)
