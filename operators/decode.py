@@ -70,20 +70,22 @@ class Decode:
     def _segment(self, row: dict[str, Any]) -> Outcome:
         if row["status"] in FAILED:
             return Outcome(row["status"], row["reason"], row["retryable"])
-        uri, planned = row["uri"], SourceVersion(row["size"], row["etag_or_mtime"])
+        planned = SourceVersion(row["size"], row["etag_or_mtime"])
         started = time.monotonic()
+        # Only storage is asked in here: an OSError of our own running must not be filed as the file's.
         try:
-            if source_version(uri, self._storage_options) != planned:
+            url = media_url(row["uri"], self._storage_options)
+            if source_version(row["uri"], self._storage_options) != planned:
                 return changed("since the run was planned")
-            media = self._read(row, media_url(uri, self._storage_options))
-            if source_version(uri, self._storage_options) != planned:
+        except OSError as error:
+            return out_of_reach(error)
+        media = self._read(row, url)
+        try:
+            if source_version(row["uri"], self._storage_options) != planned:
                 return changed("while it was decoded")
-        except FileNotFoundError:
-            return Outcome("missing", "the file was there when the run was planned and is gone now", retryable=True)
-        except PermissionError:
-            return Outcome("unreadable", "permission denied", retryable=True)
-        elapsed_s = time.monotonic() - started - media.faces_s
-        return judge(row, media, self._decode.frame_step_ms, elapsed_s)
+        except OSError as error:
+            return out_of_reach(error)
+        return judge(row, media, self._decode.frame_step_ms, time.monotonic() - started - media.faces_s)
 
     def _read(self, row: dict[str, Any], url: str) -> SegmentMedia:
         start_ms, end_ms, duration_ms = row["start_ms"], row["end_ms"], row["duration_ms"]
@@ -103,13 +105,19 @@ def changed(when: str) -> Outcome:
     return Outcome("changed_during_run", f"the file has changed {when}; the next run will plan it anew", retryable=True)
 
 
+def out_of_reach(error: OSError) -> Outcome:
+    """The outcome of a file that its storage doesn't give out."""
+    if isinstance(error, FileNotFoundError):
+        return Outcome("missing", "the file was there when the run was planned and is gone now", retryable=True)
+    return Outcome("unreadable", f"the storage said: {error.strerror or error}", retryable=True)
+
+
 def judge(row: dict[str, Any], media: SegmentMedia, step_ms: int, decode_s: float) -> Outcome:
     """Decide a segment's status from what it yielded, with a reason wherever something is amiss."""
     error = _LOG_PREFIX.sub("", media.error) if media.error else None
     if media.timed_out:
-        return Outcome(
-            "too_long_to_decode", "stopped at the time limit: damaged, or very slow to read", False, media, decode_s
-        )
+        reason = "decoding was stopped at its time limit: the file is damaged or slow to read"
+        return Outcome("too_long_to_decode", reason, False, media, decode_s)
     if media.pcm is None and not media.frame_indices:
         reason = f"nothing could be decoded from {row['start_ms'] / 1000:g} s on: {error or 'the media end before'}"
         return Outcome("unreadable", reason, False, media, decode_s)
@@ -142,7 +150,6 @@ def to_table(planned: pa.Table, outcomes: list[Outcome], step_ms: int) -> pa.Tab
         "reason": [outcome.reason for outcome in outcomes],
         "retryable": [outcome.retryable for outcome in outcomes],
         "stderr_tail": [outcome.media.stderr_tail or None if outcome.media else None for outcome in outcomes],
-        # Arrow takes the buffers as they are: a list of Python bytes would be one more copy of an hour's sound.
         "pcm": [item.pcm if item and item.pcm else None for item in media],
         "pcm_start_ms": [item.pcm_start_ms if item else None for item in media],
         "frame_times_ms": [[k * step_ms for k in item.frame_indices] if item else None for item in media],
@@ -168,9 +175,9 @@ def faces_column(faces: list[list[tuple[int, Face]] | None], step_ms: int) -> pa
     fields = {
         "time_ms": pa.array([k * step_ms for k, _ in flat], pa.int64()),
         **{
-            name: pa.array([getattr(face, name) for _, face in flat], pa.float32()) for name in ("x0", "y0", "x1", "y1")
+            name: pa.array([getattr(face, name) for _, face in flat], pa.float32())
+            for name in ("x0", "y0", "x1", "y1", "score")
         },
-        "score": pa.array([face.score for _, face in flat], pa.float32()),
         "crop": pa.FixedSizeBinaryArray.from_buffers(pa.binary(CROP_BYTES), len(flat), [None, pa.py_buffer(crops)]),
     }
     structs = pa.StructArray.from_arrays(list(fields.values()), fields=list(FACE))

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 STDERR_TAIL_BYTES = 2_000
+LONGEST_LINE_BYTES = 1 << 16
 MAX_MEMORY_BYTES = 4 << 30
 """Address space of a child. 4K video needs about 0.5 GB; a broken file may ask for anything."""
 
@@ -29,6 +30,7 @@ class Process:
         arguments: the argument list.
         time_limit_s: of wall time, less what `excused_s` returns.
         max_stdout_bytes: what is kept of stdout; the rest is read and dropped.
+        hidden: replaced by "the file" in what the process says: a presigned URL is a secret.
         pass_fds: ends of pipes that the process writes; closed here once it runs.
         excused_s: seconds that the reader, not ffmpeg, has spent.
     """
@@ -38,6 +40,7 @@ class Process:
         arguments: list[str],
         time_limit_s: float,
         max_stdout_bytes: int,
+        hidden: str = "",
         pass_fds: tuple[int, ...] = (),
         excused_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -50,6 +53,7 @@ class Process:
         self._time_limit_s = time_limit_s
         self._excused_s = excused_s
         self._max_stdout_bytes = max_stdout_bytes
+        self._hidden = hidden.encode()
         try:
             # A session of its own, so that the whole group can be killed.
             self._process = subprocess.Popen(  # noqa: S603
@@ -80,6 +84,9 @@ class Process:
             self._kill()
         for thread in self._threads:
             thread.join()
+        if self._process.returncode < 0 and not self.timed_out:
+            self.last_error = f"the decoder crashed ({signal.Signals(-self._process.returncode).name})"
+            self.last_error_at = time.monotonic()
 
     def _read_stdout(self) -> None:
         stream = _stream(self._process.stdout)
@@ -91,8 +98,10 @@ class Process:
     def _read_stderr(self) -> None:
         stream = _stream(self._process.stderr)
         with stream:
-            for line in iter(lambda: stream.readline(STDERR_TAIL_BYTES), b""):
+            for line in iter(lambda: stream.readline(LONGEST_LINE_BYTES), b""):
                 clean = _ADDRESS.sub(b"", line)
+                if self._hidden:
+                    clean = clean.replace(self._hidden, b"the file")
                 self.stderr_tail = (self.stderr_tail + clean)[-STDERR_TAIL_BYTES:]
                 if b"[error]" in clean or b"[fatal]" in clean:
                     self.last_error, self.last_error_at = clean.decode("utf-8", "replace").strip(), time.monotonic()

@@ -11,7 +11,7 @@ import numpy as np
 
 from operators import ffmpeg
 from operators.faces import Face, FaceDetector
-from operators.process import Process
+from operators.process import STDERR_TAIL_BYTES, Process
 from operators.schema import PCM_RATE_HZ
 from operators.settings import DecodeSettings
 from operators.timeline import Reach, seek_before
@@ -150,6 +150,7 @@ class SegmentReader:
                 ffmpeg.command(self._binary, outputs),
                 time_limit_s=self._settings.time_limit_base_s + self._settings.time_limit_factor * length_ms / 1000,
                 max_stdout_bytes=pcm_bytes(sound[1] - sound[0]) if sound is not None else 0,
+                hidden=self._url,
                 pass_fds=tuple(write_fd for _, write_fd in pipes),
                 excused_s=lambda: media.faces_s,
             )
@@ -163,7 +164,8 @@ class SegmentReader:
         began = max(process.stdout_began or 0.0, media.frames_began or 0.0)
         if process.last_error and (seek_ms == 0 or began == 0.0 or process.last_error_at > began):
             media.error = process.last_error
-        media.stderr_tail += process.stderr_tail.decode("utf-8", "replace")
+        stderr = process.stderr_tail.decode("utf-8", "replace")
+        media.stderr_tail = (media.stderr_tail + stderr)[-STDERR_TAIL_BYTES:]
 
     def _look(self, media: SegmentMedia, batches: Iterator[tuple[list[int], np.ndarray]]) -> None:
         for indices, frames in batches:

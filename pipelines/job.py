@@ -118,6 +118,7 @@ def run(job: Prepared, progress: Progress) -> Result:
     runs.start(store, state, job.config.model_dump(mode="json"), job.recipe, to_table(plan.shards))
     # Replaced versions leave before new ones come: at no moment do two versions of a video stand in the tables.
     ledger.retire(store, job.partition, ledger.read(store, job.partition), plan.replaced)
+    ledger.remove_uncommitted(store, job.partition, [shard.shard_id for shard in plan.shards])
     spilled = 0
     if plan.shards:
         tables = [to_table([shard]) for shard in plan.shards]

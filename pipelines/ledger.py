@@ -1,7 +1,7 @@
 """Read what OUT holds: which segments are committed, in which shard, how they ended."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
@@ -67,3 +67,16 @@ def retire(store: Store, partition: str, ledger: pa.Table, video_ids: Iterable[s
             table = store.read_table(name)
             store.put_table(name, table.filter(pc.invert(pc.is_in(table["video_id"], leaving))), order)
     return len(pc.unique(affected["video_id"]))
+
+
+def remove_uncommitted(store: Store, partition: str, planned: Collection[str]) -> list[str]:
+    """Remove labels that a killed run wrote without committing them, but for shards that are planned and will be.
+
+    Returns the names of the files that were removed.
+    """
+    expected = committed_shards(store, partition) | set(planned)
+    names = store.names(f"labels/{partition}", ".parquet")
+    left = [name for name in names if PurePosixPath(name).stem not in expected]
+    for name in left:
+        store.remove(name)
+    return left

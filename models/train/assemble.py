@@ -51,14 +51,17 @@ def fusion_weights(shares: dict[str, float]) -> dict[str, float]:
 
 
 def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
-    """Write the weights file; gives the configuration stored in it."""
+    """Write the weights file; gives the configuration stored in it.
+
+    Voice gets a temperature alone: how often an emotion occurs in acted speech was decided by those who recorded it.
+    """
     config: dict[str, Any] = {"calibration": {}, "fusion": {}}
     state: dict[str, Tensor] = {}
     for modality in MODALITIES:
         trained = load_checkpoint(branches / FILES[modality])
         if trained is None:
             raise FileNotFoundError(f"{branches / FILES[modality]} is missing: train the {modality} branch first")
-        calibration = fit_calibration(trained["tune_logits"], trained["tune_labels"])
+        calibration = fit_calibration(trained["tune_logits"], trained["tune_labels"], with_bias=modality != "audio")
         config[modality] = trained["config"]
         config["calibration"][modality] = asdict(calibration)
         config["fusion"][modality] = information_share(trained["tune_logits"], trained["tune_labels"], calibration)

@@ -126,6 +126,8 @@ def test_text_that_got_into_the_plan_is_unreadable(clip: Path, tmp_path: Path) -
         row = decode_one_as(path, planned)
         assert row["status"] == "unreadable"
         assert row["reason"].startswith("nothing could be decoded from 0 s on: ")
+        # The row says where the file is; the URL of an object holds a signature.
+        assert str(tmp_path) not in row["reason"] + row["stderr_tail"]
 
 
 def decode_one_as(path: Path, planned: dict) -> dict:
@@ -284,6 +286,26 @@ def test_memory_does_not_grow_with_the_segment(tmp_path: Path) -> None:
     assert len(row["frame_times_ms"]) == 1200
     sound_kb = 300 * 32
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 5 * sound_kb
+
+
+def test_a_crash_of_the_decoder_costs_one_segment(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "ffmpeg"
+    script.write_text('#!/bin/sh\necho ffmpeg version 9.0\n[ "$1" = -version ] || kill -SEGV $$\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("FV2ES_FFMPEG", str(script))
+    (planned,) = planned_rows(clip, audio_codec=None)
+    (row,) = decode_rows([planned])
+    assert row["status"] == "unreadable"
+    assert row["reason"] == "nothing could be decoded from 0 s on: the decoder crashed (SIGSEGV)"
+
+
+def test_a_missing_ffmpeg_is_not_filed_as_a_missing_file(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "ffmpeg"
+    monkeypatch.setattr("operators.decode.find_ffmpeg", lambda: str(gone))
+    with pytest.raises(FileNotFoundError, match="ffmpeg"):
+        decode_rows(planned_rows(clip))
 
 
 def test_a_child_cannot_take_all_memory() -> None:

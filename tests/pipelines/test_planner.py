@@ -136,3 +136,16 @@ def test_other_recipes_are_not_mixed_in(tmp_path: Path) -> None:
     commit(store, a_plan(store).shards)
     other = make_plan(Corpus(FILES, 0), store, "r2", "recipe=r2", Config(), 2)
     assert other.media_ms == 8 * 600_000
+
+
+def test_labels_that_were_never_committed_leave_unless_their_shard_is_planned(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    first = a_plan(store)
+    begin(store, first)
+    commit(store, first.shards)
+    for shard in first.shards[:2]:  # killed after the labels, before the ledger
+        store.remove(f"segments/{PARTITION}/{shard.shard_id}.parquet")
+    again, gone = first.shards[0].shard_id, first.shards[1].shard_id
+    assert ledger.remove_uncommitted(store, PARTITION, [again]) == [f"labels/{PARTITION}/{gone}.parquet"]
+    left = {path.stem for path in (tmp_path / "labels").rglob("*.parquet")}
+    assert left == {shard.shard_id for shard in first.shards} - {gone}
