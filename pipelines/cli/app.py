@@ -8,7 +8,7 @@ import typer
 from pipelines.cli import config, label, plan, status
 from pipelines.cli.console import errors
 from pipelines.cli.models import app as models_app
-from pipelines.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, SettingsError
+from pipelines.errors import EXIT_FAILED, EXIT_USAGE, JobError, SettingsError
 
 app = typer.Typer(
     name="fv2es",
@@ -50,9 +50,6 @@ def main() -> None:
     except JobError as error:
         errors.print(f"[bold red]The job stopped:[/] {_escaped(error)}", soft_wrap=True)
         sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What is committed stays; run the same command again to go on.", soft_wrap=True)
-        sys.exit(EXIT_INTERRUPTED)
 
 
 def _escaped(error: Exception) -> str:

@@ -13,7 +13,7 @@ from pipelines.cli.console import ConfigOption, JsonOption, SourcesArgument, Wor
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
 from pipelines.cli.progress import MediaProgress
-from pipelines.errors import EXIT_FAILED_SEGMENTS, EXIT_OK
+from pipelines.errors import EXIT_FAILED_SEGMENTS, EXIT_INTERRUPTED, EXIT_OK
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -57,8 +57,12 @@ def label(
             f"{count(len(plan.shards), 'shard')}, {duration(plan.media_ms)} of media"
             + (f"; {count(plan.skipped, 'file')} skipped, not media by name" if plan.skipped else "")
         )
-    with MediaProgress(err, plan.media_ms) as progress:
-        result = job.run(prepared, progress.committed)
+    try:
+        with MediaProgress(err, plan.media_ms) as progress:
+            result = job.run(prepared, progress.committed)
+    except KeyboardInterrupt:
+        err.print("Interrupted. What is committed stays; run the same command again to go on.", soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if json_output:
         typer.echo(json.dumps(asdict(result) | {"partition": prepared.partition}))
     else:
