@@ -19,7 +19,7 @@ from retinaface.network import RetinaFace as ResNetRetinaFace
 from retinaface.prior_box import priorbox
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import batched_nms  # type: ignore[import-untyped]
+from torchvision.ops import batched_nms
 
 PYRAMID_CHANNELS = 64
 ANCHORS = 2  # prior boxes at each place of each level
@@ -27,8 +27,6 @@ PRIOR_SIZES_PX = [[16, 32], [64, 128], [256, 512]]
 STRIDES_PX = [8, 16, 32]
 VARIANCES = [0.1, 0.2]  # how box offsets were scaled in training
 NMS_IOU = 0.4
-
-RESNET50_NAME = "resnet50_2020-07-20"
 
 
 @dataclass(frozen=True)
@@ -182,21 +180,17 @@ def mobilenet_from_state(state: Mapping[str, torch.Tensor]) -> MobileNetRetinaFa
     return network
 
 
-def load_resnet50(device: str = "cpu") -> RetinaFace:
-    """Load retinaface-pytorch's own ResNet-50 detector; its weights come from the hub on first use.
+def load_resnet50(weights: Path, device: str = "cpu") -> RetinaFace:
+    """Load retinaface-pytorch's own ResNet-50 detector from its published state dict.
 
     Raises:
-        ConnectionError: the weights are not in torch's hub cache and can't be fetched.
+        pickle.UnpicklingError: the file holds anything but tensors.
     """
     # Imported here: it pulls in albumentations, which only this detector needs, and which would look for updates.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    from retinaface.pre_trained_models import get_model
+    from retinaface.predict_single import Model
 
-    try:
-        model = get_model(RESNET50_NAME, max_size=1, device="cpu")
-    except OSError as error:
-        raise ConnectionError(
-            f"the ResNet-50 face detector's weights ({RESNET50_NAME}) can't be fetched: {error}. Connect this machine "
-            "once so that they get into torch's hub cache, or set faces.detector to mobilenet0.25."
-        ) from error
+    # Not through the package's get_model, which unpickles whatever it has downloaded.
+    model = Model(max_size=1, device="cpu")
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return RetinaFace(model.model, IMAGENET_RGB, device)

@@ -42,19 +42,16 @@ class FaceDetector:
         self._detector = detector
 
     @classmethod
-    def load(cls, settings: FaceSettings, mobilenet_weights: Path | None, device: str = "cpu") -> "FaceDetector":
+    def load(cls, settings: FaceSettings, weights: Path, device: str = "cpu") -> "FaceDetector":
         """Load the detector that the settings name.
 
         Args:
             settings: which detector, and which of its faces are kept.
-            mobilenet_weights: the state dict of RetinaFace MobileNet-0.25; not needed for ResNet-50.
+            weights: the state dict of the detector that the settings name.
             device: "cpu" or "cuda".
         """
-        if settings.detector == "resnet50":
-            return cls(settings, load_resnet50(device))
-        if mobilenet_weights is None:
-            raise ValueError("faces.detector mobilenet0.25 needs the path of its weights")
-        return cls(settings, load_mobilenet(mobilenet_weights, device))
+        load = load_resnet50 if settings.detector == "resnet50" else load_mobilenet
+        return cls(settings, load(weights, device))
 
     def detect(self, frames: np.ndarray) -> list[list[Face]]:
         """Find and cut out the faces of each frame, the largest first, at most `max_faces_per_frame`.

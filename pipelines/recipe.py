@@ -31,7 +31,7 @@ class Weights:
     """Where the weights of a configuration are. `asr` is a folder, or the hub name that whisperx is to load."""
 
     asr: Path | str
-    detector: Path | None
+    detector: Path
     emotion: Path
     voice_encoder: Path
     text_encoder: Path
@@ -46,7 +46,7 @@ def find_weights(config: Config) -> Weights:
     try:
         return Weights(
             asr=_asr(config),
-            detector=catalogue.locate(DETECTORS["mobilenet0.25"]) if config.faces.detector == "mobilenet0.25" else None,
+            detector=catalogue.locate(DETECTORS[config.faces.detector]),
             emotion=resolve_path(config.infer.model) or catalogue.locate(config.infer.model),
             voice_encoder=catalogue.locate(VOICE_ENCODER),
             text_encoder=catalogue.locate(TEXT_ENCODER),
@@ -71,7 +71,7 @@ def recipe(config: Config, weights: Weights) -> dict[str, Any]:
     }
     digests = {
         "asr": file_digest(weights.asr) if isinstance(weights.asr, Path) else weights.asr,
-        "detector": file_digest(weights.detector) if weights.detector else config.faces.detector,
+        "detector": file_digest(weights.detector),
         "emotion": file_digest(weights.emotion),
         "voice_encoder": file_digest(weights.voice_encoder),
         "text_encoder": file_digest(weights.text_encoder),

@@ -1,14 +1,14 @@
 """RetinaFace: the published weights load strictly, and finding faces doesn't depend on how frames are batched."""
 
+import pickle
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from retinaface import pre_trained_models
 from retinaface.box_utils import encode
+from retinaface.predict_single import Model
 
 from models.catalogue import CatalogueError, locate
 from models.retinaface import (
@@ -136,21 +136,15 @@ def first_frame(path: Path) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def test_resnet50_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr(pre_trained_models.model_zoo, "load_url", unreachable)
-    with pytest.raises(ConnectionError, match=r"set faces\.detector to mobilenet0\.25"):
-        load_resnet50()
-
-
-def test_resnet50_runs_with_any_state_of_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stand_in_weights(*_: object, **__: object) -> dict:
-        torch.manual_seed(0)
-        return pre_trained_models.models["resnet50_2020-07-20"].model(max_size=1).model.state_dict()
-
-    monkeypatch.setattr(pre_trained_models, "model_zoo", SimpleNamespace(load_url=stand_in_weights))
-    (found,) = load_resnet50().detect(np.zeros((1, 64, 96, 3), np.uint8), 0.0)
+def test_resnet50_runs_with_any_state_of_its_shape(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(Model(max_size=1).model.state_dict(), tmp_path / "random.pth")
+    (found,) = load_resnet50(tmp_path / "random.pth").detect(np.zeros((1, 64, 96, 3), np.uint8), 0.0)
     assert found.boxes.shape[1] == 4
     assert len(found.boxes) == len(found.scores) > 0
+
+
+def test_resnet50_refuses_a_file_that_holds_code(tmp_path: Path) -> None:
+    torch.save({"weight": print}, tmp_path / "hostile.pth")
+    with pytest.raises(pickle.UnpicklingError):
+        load_resnet50(tmp_path / "hostile.pth")

@@ -75,8 +75,3 @@ def test_any_box_within_the_frame_gives_a_crop(x0: float, y0: float, width: floa
     crop = crop_face(np.full((HEIGHT, WIDTH, 3), 77, np.uint8), box)
     assert crop.shape == (48, 48, 3)
     assert (crop == 77).all()
-
-
-def test_resnet_and_mobilenet_are_chosen_by_name() -> None:
-    with pytest.raises(ValueError, match="needs the path of its weights"):
-        FaceDetector.load(FaceSettings(detector="mobilenet0.25"), None)
