@@ -18,7 +18,7 @@ from operators.schema import CROP_BYTES, DECODED, FACE, FAILED, PCM_RATE_HZ
 from operators.segment_media import PCM_SAMPLE_BYTES, SegmentMedia, SegmentReader
 from operators.settings import DecodeSettings, WindowSettings
 from operators.sources import SourceVersion, StorageOptions, media_url, source_version
-from operators.timeline import reach_of, scaled_size, seam_of
+from operators.timeline import reach_of, scaled_size, sound_blocks
 
 SHORT_BY_MS = 1_000
 """Media that end this much before their header's word were decoded in part."""
@@ -94,10 +94,8 @@ class Decode:
             size = scaled_size(row["width"], row["height"], self._decode.max_side_px)
         has_sound = row["audio_codec"] is not None
         reader = SegmentReader(self._binary, url, size, has_sound, self._decode, self._faces)
-        return reader.read(
-            reach_of(start_ms, end_ms, duration_ms, self._decode, self._windows),
-            seam_of(end_ms, duration_ms, self._windows),
-        )
+        reach = reach_of(start_ms, end_ms, duration_ms, self._decode, self._windows)
+        return reader.read(reach, sound_blocks(reach.sound_start_ms, reach.sound_end_ms, self._windows))
 
 
 def changed(when: str) -> Outcome:

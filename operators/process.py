@@ -19,6 +19,9 @@ MAX_MEMORY_BYTES = 4 << 30
 
 _ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every run
 
+UNUSED_TRACK = re.compile(rb"\[(out#\d+/)?null\]")
+"""What begins the complaints of an output that nothing is kept of: they are not of what we read."""
+
 
 class Process:
     """A running ffmpeg: stdout and stderr are drained by threads, and it is killed when it takes too long.
@@ -103,7 +106,7 @@ class Process:
                 if self._hidden:
                     clean = clean.replace(self._hidden, b"the file")
                 self.stderr_tail = (self.stderr_tail + clean)[-STDERR_TAIL_BYTES:]
-                if b"[error]" in clean or b"[fatal]" in clean:
+                if (b"[error]" in clean or b"[fatal]" in clean) and not UNUSED_TRACK.match(clean):
                     self.last_error, self.last_error_at = clean.decode("utf-8", "replace").strip(), time.monotonic()
 
     def _watch(self) -> None:

@@ -69,14 +69,15 @@ class SegmentReader:
         self._settings = settings
         self._faces = faces
 
-    def read(self, reach: Reach, seam: tuple[int, int] | None) -> SegmentMedia:
-        """Decode sound and frames in one pass.
+    def read(self, reach: Reach, sound_blocks: list[tuple[int, int]]) -> SegmentMedia:
+        """Decode frames and sound: all frames and the first block of sound in one pass.
 
-        Two short further passes keep the promises that one pass can't: frames missed by a seek, and the sound around
-        the segment's end (`seam`, milliseconds) as the next segment will decode it.
+        Short further passes keep the promises that one pass can't: frames missed by a seek, and sound that is the same
+        in every segment (`sound_blocks`, milliseconds; see `timeline.sound_blocks`).
         """
         media = SegmentMedia()
-        sound = (reach.sound_start_ms, reach.sound_end_ms) if self._has_sound else None
+        blocks = sound_blocks if self._has_sound else []
+        sound = blocks[0] if blocks else None
         self._run(media, reach.seek_ms, sound=sound, frames=reach.frames if self._size else None)
         if sound and self._size and media.pcm is None and not media.frame_indices:
             # A track that can't even be set up stops the other one too: try each alone.
@@ -84,8 +85,8 @@ class SegmentReader:
             self._run(media, reach.seek_ms, frames=reach.frames)
         if self._size and reach.seek_ms > 0:
             self._read_missed_frames(media, reach)
-        if media.pcm is not None and seam is not None:
-            self._read_seam(media, reach, seam)
+        for block in blocks[1:]:
+            self._read_block(media, reach, block)
         return media
 
     def _read_missed_frames(self, media: SegmentMedia, reach: Reach) -> None:
@@ -103,19 +104,18 @@ class SegmentReader:
         media.faces_s += head.faces_s
         media.timed_out |= head.timed_out
 
-    def _read_seam(self, media: SegmentMedia, reach: Reach, seam: tuple[int, int]) -> None:
-        """Replace the sound around the segment's end by what the next segment decodes there, to the bit.
-
-        Decoders carry state (AAC's noise, rounded time stamps, phases of resamplers), so sound decoded from an earlier
-        seek differs in its last bits; yet both neighbours must find the same cut in it.
-        """
-        tail = SegmentMedia()
-        self._run(tail, seek_before(seam[0]), sound=seam)
-        media.timed_out |= tail.timed_out
-        if media.pcm is not None and tail.pcm is not None:
-            offset = pcm_bytes(seam[0] - reach.sound_start_ms)
-            media.pcm += bytes(max(0, offset - len(media.pcm)))
-            media.pcm[offset:] = tail.pcm
+    def _read_block(self, media: SegmentMedia, reach: Reach, block: tuple[int, int]) -> None:
+        """Add a block of sound in its place, after silence where what is before it has ended early."""
+        part = SegmentMedia(timed_out=media.timed_out)
+        self._run(part, seek_before(block[0]), sound=block)
+        if part.pcm is not None:
+            media.pcm = bytearray() if media.pcm is None else media.pcm
+            media.pcm_start_ms = reach.sound_start_ms
+            media.pcm += bytes(pcm_bytes(block[0] - reach.sound_start_ms) - len(media.pcm))
+            media.pcm += part.pcm
+        media.timed_out = part.timed_out
+        media.error = part.error or media.error
+        media.stderr_tail = (media.stderr_tail + part.stderr_tail)[-STDERR_TAIL_BYTES:]
 
     def _run(
         self,

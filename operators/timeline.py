@@ -1,5 +1,6 @@
 """Which sound and which frames a segment needs: arithmetic on the presentation time line, in milliseconds."""
 
+import itertools
 from dataclasses import dataclass
 
 from operators.settings import DecodeSettings, WindowSettings
@@ -41,11 +42,17 @@ def reach_of(start_ms: int, end_ms: int, duration_ms: int, decode: DecodeSetting
     )
 
 
-def seam_of(end_ms: int, duration_ms: int, windows: WindowSettings) -> tuple[int, int] | None:
-    """Return the sound [start_ms, end_ms) around a segment's end that the next one decodes too; None at the last."""
-    if end_ms >= duration_ms:
-        return None
-    return max(0, end_ms - windows.context_ms), min(duration_ms, end_ms + windows.context_ms)
+def sound_blocks(start_ms: int, end_ms: int, windows: WindowSettings) -> list[tuple[int, int]]:
+    """Divide the sound [start_ms, end_ms) that a segment needs into the blocks that are decoded each by itself.
+
+    Their borders are `context_ms` before and after each anchor of the video, whatever the segment. Decoders carry state
+    (AAC's noise, rounded time stamps, phases of resamplers), so sound depends a little on where decoding began; decoded
+    in these blocks it is the same to the bit in every segment that reaches it, and so are cuts, words and utterances.
+    """
+    anchor, context = windows.anchor_ms, windows.context_ms
+    near = [k * anchor + side for k in range(end_ms // anchor + 2) for side in (-context, context)]
+    borders = sorted({start_ms, end_ms, *(border for border in near if start_ms < border < end_ms)})
+    return list(itertools.pairwise(borders))
 
 
 def seek_before(start_ms: int) -> int:

@@ -1,10 +1,12 @@
 """The arithmetic of what a segment reads."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.settings import DecodeSettings, WindowSettings
-from operators.timeline import reach_of, scaled_size, seam_of, seek_before
+from operators.timeline import reach_of, scaled_size, sound_blocks
 
 WINDOWS = WindowSettings()
 
@@ -32,13 +34,12 @@ def test_segments_cover_the_media_and_neighbours_overlap(
     assert all(0 <= frame * step_ms < duration_ms for frame in (*reach.frames[:1], *reach.frames[-1:]))
     assert 0 <= reach.seek_ms <= reach.sound_start_ms
 
-    seam = seam_of(end_ms, duration_ms, WINDOWS)
-    assert (seam is None) == (end_ms == duration_ms)
-    if seam is not None:
-        after = reach_of(end_ms, edges[index + 2], duration_ms, decode, WINDOWS)
-        # The next segment starts to read just as this one reads its seam, and both hold all of it.
-        assert (after.sound_start_ms, after.seek_ms) == (seam[0], seek_before(seam[0]))
-        assert reach.sound_start_ms <= seam[0] <= seam[1] <= min(reach.sound_end_ms, after.sound_end_ms)
+    blocks = sound_blocks(reach.sound_start_ms, reach.sound_end_ms, WINDOWS)
+    assert blocks[0][0] == reach.sound_start_ms
+    assert blocks[-1][1] == reach.sound_end_ms
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(blocks))
+    # A segment reads each block just as the whole video, read in one segment, would.
+    assert set(blocks) <= set(sound_blocks(0, duration_ms, WINDOWS))
 
 
 @given(width=st.integers(1, 8192), height=st.integers(1, 8192), limit=st.integers(64, 4096))
