@@ -115,7 +115,7 @@ def hear(sound: Sound, start_ms: int, end_ms: int, detector: SpeechDetector, set
     first_frame, end_frame = start_ms // FRAME_MS, -(-end_ms // FRAME_MS)
     probability = []
     for block_start, block_end in blocks(first_frame, end_frame, settings):
-        warm_up = max(0, block_start - warm_up_ms(settings) // FRAME_MS)
+        warm_up = max(0, block_start - warm_up_frames(settings))
         heard = detector(sound.between(warm_up * FRAME_SAMPLES, block_end * FRAME_SAMPLES))[block_start - warm_up :]
         probability.append(heard[max(0, first_frame - block_start) : end_frame - block_start])
     samples = sound.between(first_frame * FRAME_SAMPLES, end_frame * FRAME_SAMPLES).reshape(-1, FRAME_SAMPLES)
@@ -129,9 +129,9 @@ def near_ms(settings: WindowSettings) -> int:
     return min(settings.context_ms, settings.anchor_ms) // 2
 
 
-def warm_up_ms(settings: WindowSettings) -> int:
+def warm_up_frames(settings: WindowSettings) -> int:
     """How much sound the detector hears before the part of a block that counts."""
-    return settings.context_ms - near_ms(settings)
+    return (settings.context_ms - near_ms(settings)) // FRAME_MS - 1  # blocks may start a part of a frame early
 
 
 def blocks(first_frame: int, end_frame: int, settings: WindowSettings) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ HYSTERESIS = 0.15  # speech that has begun goes on until its probability falls t
 MERGE_MS = 700  # an utterance that is too short joins its neighbour over a pause of up to this length
 MIN_WINDOW_MS = 1_000  # windows without speech that would be shorter are dropped
 NARROW_MS, WIDE_MS = 96, 480  # how far around a moment it should be quiet for a cut there
+DYNAMICS_DB = 40  # between the vowels of speech and its softest sounds
 NEARNESS = 0.02  # what a cut at the end of the search costs more than one in its middle, in units of activity
 
 
@@ -172,9 +173,9 @@ def quietest_ms(curve: SpeechCurve, first_ms: int, last_ms: int, wanted_ms: int)
 
 
 def loudness(level_db: Floats) -> Floats:
-    """Levels on a scale of 0 to 1, from the quietest tenth of the stretch to its loudest."""
-    quiet, loud = np.percentile(level_db, [10, 95]) if len(level_db) else (0.0, 0.0)
-    scaled: Floats = np.clip((level_db - quiet) / max(loud - quiet, 1.0), 0, 1)
+    """Levels on a scale of 0 to 1: from `DYNAMICS_DB` below the loudest of the stretch to there."""
+    loudest = np.percentile(level_db, 95) if len(level_db) else 0.0
+    scaled: Floats = np.clip(1 + (level_db - loudest) / DYNAMICS_DB, 0, 1)
     return scaled
 
 
