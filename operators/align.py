@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from operators.asr import AsrError, Recogniser, join_words, quiet_whisperx, split_words
+from operators.asr import AsrError, Recogniser, join_words, split_words
 from operators.pronounce import letters_to_sounds, spoken
+from operators.quiet import quiet_speech_libraries
 from operators.schema import PCM_RATE_HZ
 from operators.settings import SpeechSettings
 from operators.vad import Floats
@@ -119,7 +120,7 @@ class WhisperxAlign:
 
         model, metadata = self._models.get(language) or self._load(language)
         segment = {"text": join_words(words, language), "start": 0.0, "end": len(samples) / PCM_RATE_HZ}
-        with quiet_whisperx(offline=False):
+        with quiet_speech_libraries(offline=False):
             try:
                 found = whisperx.align([segment], model, metadata, samples, self._device)["word_segments"]
             except LookupError as error:
@@ -137,7 +138,7 @@ class WhisperxAlign:
         name = self._settings.align_model
         folder = Path(name).expanduser() if name else None
         offline = folder is not None and folder.is_dir()
-        with quiet_whisperx(offline):
+        with quiet_speech_libraries(offline):
             import whisperx
 
             try:

@@ -1,14 +1,9 @@
 """Speech to text: whisperx's pipeline over pieces of sound, in batches over a whole shard."""
 
-import contextlib
-import io
-import logging
-import os
 import re
-import warnings
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from operators.quiet import quiet_speech_libraries
 from operators.schema import PCM_RATE_HZ
 from operators.settings import SpeechSettings
 from operators.vad import Floats
@@ -67,6 +63,8 @@ class Recogniser:
         self._settings = settings
         self._pipeline = load_pipeline(settings, model, device, cpu_threads)
         self._tokenizers: dict[str, Any] = {}
+        if settings.language not in (None, "en") and not self._pipeline.model.model.is_multilingual:
+            raise AsrError(f"the speech model {str(model)!r} knows English only, not {settings.language!r}")
 
     @property
     def language(self) -> str | None:
@@ -132,7 +130,7 @@ def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_
     local = isinstance(model, Path)
     if isinstance(model, Path) and not (model / "tokenizer.json").is_file():
         raise AsrError(f"{model} is no speech model: a CTranslate2 Whisper folder with a tokenizer.json is needed")
-    with quiet_whisperx(offline=local):
+    with quiet_speech_libraries(offline=local):
         import whisperx
         from whisperx.vads import Vad
 
@@ -149,18 +147,6 @@ def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_
         except Exception as error:
             where = "" if local else ", which is looked for on the model hub"
             raise AsrError(f"the speech model {str(model)!r}{where} can't be loaded: {error}") from error
-
-
-@contextlib.contextmanager
-def quiet_whisperx(offline: bool) -> Iterator[None]:
-    """Import and load whisperx without its messages, its telemetry and, where `offline`, without any network."""
-    os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
-    if offline:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    logging.getLogger("whisperx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
 
 
 def window_samples(samples: int) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -63,6 +63,12 @@ class WindowSettings(Settings):
     max_utterance_ms: int = Field(10_000, ge=2_000, le=26_000)
     min_gap_ms: int = Field(2_000, ge=500, description="Longer stretches without speech become windows without words.")
     max_gap_window_ms: int = Field(6_000, ge=1_000)
+
+    @model_validator(mode="after")
+    def _can_be_split(self) -> "WindowSettings":
+        if 2 * self.min_utterance_ms > self.max_utterance_ms:
+            raise ValueError("min_utterance_ms may be half of max_utterance_ms at most, or long speech can't be split")
+        return self
 
 
 class InferSettings(Settings):

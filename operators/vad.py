@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from operators.quiet import quiet_speech_libraries
 from operators.schema import PCM_RATE_HZ
 from operators.settings import SpeechSettings, WindowSettings
 
@@ -87,11 +88,13 @@ class Pyannote:
     """The pyannote segmentation model that comes inside whisperx: slower, stricter with music and noise."""
 
     def __init__(self, device: str) -> None:
-        import torch
-        from whisperx.vads import Pyannote as WhisperxPyannote
+        with quiet_speech_libraries(offline=True):
+            import torch
+            from whisperx.vads import Pyannote as WhisperxPyannote
 
+            # The two thresholds are of its own cutting into segments, which is not used.
+            self._model = WhisperxPyannote(torch.device(device), vad_onset=0.5, vad_offset=0.363)
         self._torch = torch
-        self._model = WhisperxPyannote(torch.device(device), vad_onset=0.5, vad_offset=0.35)
 
     def __call__(self, samples: Floats) -> Floats:
         """[512 n] samples to [n] probabilities."""

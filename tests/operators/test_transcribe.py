@@ -145,6 +145,16 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         Transcribe(SpeechSettings(), WindowSettings(), tmp_path)
 
 
+def test_an_english_model_is_refused_for_other_languages() -> None:
+    with pytest.raises(AsrError, match="knows English only, not 'de'"):
+        make(SpeechSettings(language="de"))
+
+
+def test_utterances_must_be_splittable() -> None:
+    with pytest.raises(ValueError, match="long speech can't be split"):
+        WindowSettings(min_utterance_ms=6_000)
+
+
 def test_a_hub_model_that_cannot_be_had_is_named(no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(AsrError, match="'no-such-model', which is looked for on the model hub"):

@@ -19,6 +19,7 @@ from operators.vad import (
     near_ms,
     warm_up_frames,
 )
+from tests.operators.transcribing import RATE, sample_speech, silence
 
 SETTINGS = WindowSettings()
 
@@ -84,3 +85,14 @@ def test_levels_are_in_decibels_of_full_scale() -> None:
     curve = hear(Sound(loud, 0), 0, 4 * FRAME_MS, load_detector(SpeechSettings(), "cpu"), SETTINGS)
     np.testing.assert_allclose(curve.level_db, [-90, -90, -6.02, -6.02], atol=0.01)
     assert len(curve.probability) == 4
+
+
+def test_pyannote_hears_the_same_speech_as_silero(no_network: None, capsys: pytest.CaptureFixture[str]) -> None:
+    sound = Sound(np.concatenate([silence(3), sample_speech()[: 5 * RATE], silence(3)]), 0)
+    heard = []
+    for name in ("silero", "pyannote"):
+        detector = load_detector(SpeechSettings(vad=name), "cpu")
+        heard.append(hear(sound, 0, 11_000, detector, SETTINGS).probability > 0.5)
+    assert np.mean(heard[0] == heard[1]) > 0.9
+    assert not heard[1][:80].any()
+    assert capsys.readouterr().out == ""
