@@ -40,11 +40,6 @@ class Transcript:
     words: list[str]
     language: str
 
-    @property
-    def text(self) -> str:
-        """The words as one string."""
-        return join_words(self.words, self.language)
-
 
 class Recogniser:
     """A Whisper model behind whisperx, loaded once.
