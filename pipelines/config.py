@@ -22,7 +22,9 @@ MAX_CONFIG_BYTES = 1_000_000
 class PlanSettings(Settings):
     """How a corpus is cut. Nothing here changes a label."""
 
-    segment_minutes: float = Field(5.0, gt=0, le=60, description="Long videos are cut about every so many minutes.")
+    segment_minutes: float | None = Field(
+        None, gt=0, le=60, description="Long videos are cut so often; by default 5, or less to keep the workers busy."
+    )
     shard_minutes: float | None = Field(
         None,
         gt=0,

@@ -27,6 +27,9 @@ from pipelines.plan import (
     video_id,
 )
 
+MAX_SEGMENT_MS = 5 * 60_000
+"""A segment's sound and crops are in memory together: some 20 MB."""
+
 
 @dataclass(frozen=True)
 class JobPlan:
@@ -123,7 +126,10 @@ def _cut_all(
     anchor_ms = config.windows.anchor_ms
     videos = list(videos)
     total_ms = sum(video.duration_ms for video in videos)
-    wanted_ms = min(int(config.plan.segment_minutes * 60_000), _shard_ms_for(total_ms, config, workers))
+    if config.plan.segment_minutes:
+        wanted_ms = int(config.plan.segment_minutes * 60_000)
+    else:
+        wanted_ms = min(MAX_SEGMENT_MS, _shard_ms_for(total_ms, config, workers))
     segment_ms = round_to_anchor(wanted_ms, anchor_ms)
     return [
         item for video in videos for item in segments_of(video, covered.get(video.video_id, []), segment_ms, anchor_ms)
