@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from operators.media import UnreadableMedia, probe_many
 
 from operators.commit import Store
+from operators.media import UnreadableMedia, probe_many
 from operators.schema import FAILED, SEGMENTS
 from pipelines import ledger, runs
 from pipelines.config import Config
