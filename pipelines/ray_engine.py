@@ -143,7 +143,8 @@ def run(
     try:
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
-        raise JobError(f"Work stopped: {error}") from error
+        # The last line of Ray's account is the error itself; what comes before tells a developer where.
+        raise JobError(f"{str(error).strip().splitlines()[-1]}\n\nThe whole account:\n{error}") from error
     finally:
         spill.bytes = _spilled_bytes()
 

@@ -41,8 +41,13 @@ def find_weights(config: Config) -> Weights:
     """Locate every file that the configuration needs.
 
     Raises:
-        SettingsError: something isn't there; says what to run.
+        SettingsError: something isn't there, and what to run; or the speech model doesn't know the language.
     """
+    if config.speech.asr.endswith(".en") and config.speech.language not in ("en", None):
+        raise SettingsError(
+            f"speech.language is {config.speech.language!r}, but the speech model {config.speech.asr!r} knows English "
+            "only. Set speech.asr to base, after `fv2es models pull whisper-base`, or to a model of the hub."
+        )
     try:
         return Weights(
             asr=_asr(config),

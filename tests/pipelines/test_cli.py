@@ -90,3 +90,12 @@ def test_amounts_read_as_people_say_them() -> None:
         "0.0 s", "1.5 s", "42 s", "3 min 20 s", "12 h 5 min"
     ]  # fmt: skip
     assert [count(number, "video") for number in (0, 1, 1200)] == ["0 videos", "1 video", "1,200 videos"]
+
+
+def test_an_english_model_is_refused_for_another_language(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FV2ES_SPEECH__LANGUAGE", "de")
+    code, _, err = run(monkeypatch, capsys, "label", ".", "--out", tmp_path / "out")
+    assert code == 2
+    assert "knows English only" in err
