@@ -18,6 +18,7 @@ from operators.write import Target, Write
 from pipelines import ledger
 from pipelines.corpus import list_corpus
 from pipelines.errors import SettingsError
+from tests.labelling import label_json
 from tests.operators.test_write import SHARD
 from tests.tables import inferred
 
@@ -125,3 +126,22 @@ def test_replaced_videos_leave_a_bucket(bucket: str) -> None:
     assert gone == 1
     assert store.read_table("labels/recipe=r1/abc.parquet").num_rows == 0
     assert ledger.read(store, "recipe=r1")["status"].to_pylist() == ["unreadable"]
+
+
+def test_a_bucket_is_labelled_into_a_bucket(bucket: str, demo_corpus: Path) -> None:
+    filesystem = s3fs.S3FileSystem()
+    for name in ("speech alone.flac", "silent.mp4", "notes.mp4"):
+        filesystem.put_file(str(demo_corpus / name), f"{bucket}/corpus/{name}")
+    out = f"s3://{bucket}/labels"
+    code, result = label_json(f"s3://{bucket}/corpus", "--out", out, "--engine", "local")
+    assert code == 3
+    assert [item["uri"] for item in result["failed"]] == [f"s3://{bucket}/corpus/notes.mp4"]
+    assert CREDENTIALS["secret"] not in json.dumps(result)
+    store = Store(out)
+    (name,) = store.names("labels", ".parquet")
+    rows = store.read_table(name).to_pylist()
+    spoken = " ".join(row["text"] for row in rows if row["uri"].endswith(".flac"))
+    assert "best of times" in spoken
+    assert any(row["has_face"] for row in rows if row["uri"].endswith("silent.mp4"))
+    code, again = label_json(f"s3://{bucket}/corpus", "--out", out, "--engine", "local")
+    assert (code, again["shards"]) == (3, 0)
