@@ -51,7 +51,6 @@ class PocketSphinx:
     def __init__(self) -> None:
         from pocketsphinx import Decoder
 
-        # Batch normalisation of the cepstra: the answer doesn't depend on what was aligned before.
         self._decoder = Decoder(lm=None, loglevel="FATAL", cmn="batch")
 
     def __call__(self, samples: Floats, words: Sequence[str], language: str) -> list[TimedWord] | None:
@@ -75,6 +74,8 @@ class PocketSphinx:
 
     def _align(self, pcm: bytes, tokens: list[str]) -> list[tuple[int, int]]:
         """The [start, end) of each token in ms; nothing where the search found no way through the sound."""
+        # The front end remembers the sound before, batch normalisation or not; the answer may not depend on it.
+        self._decoder.reinit_feat()
         try:
             self._decoder.set_align_text(" ".join(tokens))
             self._decoder.start_utt()

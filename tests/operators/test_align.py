@@ -1,6 +1,8 @@
 """Word times: how words are said, where aligners put them, and whose utterance they are in."""
 
 import itertools
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from operators.align import PocketSphinx, TimedWord, WhisperxAlign, in_order
 from operators.asr import AsrError
 from operators.attribute import attribute
+from operators.ffmpeg import find_ffmpeg
 from operators.pronounce import cardinal, letters_to_sounds, spoken
 from operators.settings import SpeechSettings, WindowSettings
 from operators.transcribe import time_words
@@ -186,3 +189,29 @@ def test_the_whisperx_aligner_hands_back_whisperx_s_times(monkeypatch: pytest.Mo
     assert timed[0].start_ms == pytest.approx(500, abs=50)
     assert timed[1].start_ms == pytest.approx(1500, abs=50)
     assert all(word.score is not None and 0 < word.score <= 1 for word in timed)
+
+
+SENTENCES = {  # of the demo's speech, by their times in ms
+    (1120, 4740): "It was the best of times. It was the worst of times.",
+    (4930, 6340): "It was the age of wisdom.",
+    (6590, 8350): "It was the age of foolishness.",
+    (8740, 10430): "It was the epoch of belief.",
+    (10690, 12930): "It was the epoch of incredulity.",
+    (13380, 14940): "It was the season of light.",
+}
+
+
+def test_what_was_aligned_before_does_not_tell_on_the_times(demo_corpus: Path) -> None:
+    sound = read_sound(demo_corpus / "speech alone.flac")
+    pieces = [(sound[a * 16 : b * 16], text.split()) for (a, b), text in SENTENCES.items()]
+    alone = [PocketSphinx()(samples, words, "en") for samples, words in pieces]
+    assert None not in alone
+    aligner = PocketSphinx()
+    assert [aligner(samples, words, "en") for samples, words in pieces] == alone
+    assert [aligner(samples, words, "en") for samples, words in pieces[::-1]] == alone[::-1]
+
+
+def read_sound(path: Path) -> np.ndarray:
+    """The sound of a file as float32 samples at 16 kHz."""
+    command = [find_ffmpeg(), "-v", "error", "-i", str(path), "-ac", "1", "-ar", "16000", "-f", "s16le", "-"]
+    return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, "<i2") / np.float32(32768)
