@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from operators.commit import Store
-from operators.schema import FAILED
 from operators.write import Target, canonical_json
 from pipelines import ledger, local_engine, runs
 from pipelines.config import Config
@@ -117,7 +116,8 @@ def run(job: Prepared, progress: Progress) -> Result:
     store.clear_temporary()
     runs.start(store, state, job.config.model_dump(mode="json"), job.recipe, to_table(plan.shards))
     # Replaced versions leave before new ones come: at no moment do two versions of a video stand in the tables.
-    ledger.retire(store, job.partition, ledger.read(store, job.partition), plan.replaced)
+    if plan.replaced:
+        ledger.retire(store, job.partition, ledger.read(store, job.partition), plan.replaced)
     ledger.remove_uncommitted(store, job.partition, [shard.shard_id for shard in plan.shards])
     spilled = 0
     if plan.shards:
@@ -151,7 +151,6 @@ def _account(job: Prepared, run_id: str | None, spilled_bytes: int, wall_s: floa
     ours = pa.array([video_id(file) for file in job.corpus.files], pa.string())
     rows = rows.filter(pc.is_in(rows["video_id"], ours))
     counts = pc.value_counts(rows["status"]).to_pylist()
-    failed = rows.filter(pc.is_in(rows["status"], pa.array(FAILED)))
     return Result(
         run_id=run_id,
         shards=len(job.plan.shards),
@@ -159,7 +158,7 @@ def _account(job: Prepared, run_id: str | None, spilled_bytes: int, wall_s: floa
         media_ms=pc.sum(pc.subtract(rows["end_ms"], rows["start_ms"])).as_py() or 0,
         utterances=pc.sum(rows["utterances"]).as_py() or 0,
         segments_by_status={item["values"]: item["counts"] for item in counts},
-        failed=tuple(failed.select(["uri", "start_ms", "end_ms", "status", "reason"]).to_pylist()),
+        failed=ledger.failures(rows),
         replaced_videos=len(job.plan.replaced),
         spilled_bytes=spilled_bytes,
         wall_s=round(wall_s, 2),

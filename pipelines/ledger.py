@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from operators.commit import Store
-from operators.schema import SCHEMA_VERSION, SEGMENTS
+from operators.schema import FAILED, SCHEMA_VERSION, SEGMENTS
 from operators.write import LABELS_ORDER, file_names
 from pipelines.errors import JobError
 from pipelines.plan import Interval
@@ -52,6 +53,12 @@ def intervals_by_video(ledger: pa.Table) -> dict[str, list[Interval]]:
     for video_id, start_ms, end_ms in zip(*columns, strict=True):
         done[video_id].append((start_ms, end_ms))
     return done
+
+
+def failures(rows: pa.Table) -> tuple[dict[str, Any], ...]:
+    """The rows of segments that could not be labelled: uri, times, status and reason."""
+    failed = rows.filter(pc.is_in(rows["status"], pa.array(FAILED)))
+    return tuple(failed.select(["uri", "start_ms", "end_ms", "status", "reason"]).to_pylist())
 
 
 def retire(store: Store, partition: str, ledger: pa.Table, video_ids: Iterable[str]) -> int:

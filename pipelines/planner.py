@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from operators.commit import Store
 from operators.media import UnreadableMedia, probe_many
-from operators.schema import FAILED, SEGMENTS
+from operators.schema import SEGMENTS
 from pipelines import ledger, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, SourceFile
@@ -85,7 +85,7 @@ def make_plan(
         skipped=corpus.skipped,
         done_videos=len((done.keys() & in_corpus.keys()) - to_do),
         done_ms=sum(end_ms - start_ms for name in done.keys() & in_corpus.keys() for start_ms, end_ms in done[name]),
-        failed=_failures(ours),
+        failed=ledger.failures(ours),
         replaced=_replaced(committed, corpus),
     )
 
@@ -144,11 +144,6 @@ def _shard_ms_for(total_ms: int, config: Config, workers: int) -> int:
     if config.plan.shard_minutes:
         return int(config.plan.shard_minutes * 60_000)
     return choose_shard_ms(total_ms, workers)
-
-
-def _failures(rows: pa.Table) -> tuple[dict[str, str], ...]:
-    failed = rows.filter(pc.is_in(rows["status"], pa.array(FAILED)))
-    return tuple(failed.select(["uri", "start_ms", "end_ms", "status", "reason"]).to_pylist())
 
 
 def _replaced(committed: pa.Table, corpus: Corpus) -> frozenset[str]:

@@ -43,7 +43,7 @@ def of_last_run(store: Store) -> RunProgress | None:
 def _account(store: Store, state: runs.RunState) -> RunProgress:
     planned = pc.unique(runs.plan(store, state.run_id)["shard_id"])
     rows = ledger.read(store, state.partition)
-    rows = rows.filter(pc.is_in(rows["shard_id"], planned.combine_chunks() if hasattr(planned, "chunks") else planned))
+    rows = rows.filter(pc.is_in(rows["shard_id"], planned))
     length_ms = pc.subtract(rows["end_ms"], rows["start_ms"])
     is_failed = pc.is_in(rows["status"], pa.array(FAILED))
     done_ms = _sum(length_ms)
