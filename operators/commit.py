@@ -73,10 +73,10 @@ class Store:
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names, relative to the root, of the files below `folder` that end in `suffix`, sorted."""
+        self.filesystem.invalidate_cache()
         if not self.filesystem.exists(self.path(folder)):
             return []
         prefix = len(self._base) + 1
-        self.filesystem.invalidate_cache()
         return sorted(path[prefix:] for path in self.filesystem.find(self.path(folder)) if path.endswith(suffix))
 
     def remove(self, name: str) -> None:

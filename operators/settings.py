@@ -5,8 +5,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Device = Literal["auto", "cpu", "cuda"]
-
 
 class Settings(BaseModel):
     """A group of settings: immutable, and an unknown key is an error."""

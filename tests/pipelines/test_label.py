@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from models.emotions import EMOTIONS
+from operators.schema import STATUSES
 from tests.labelling import files_below, fv2es, label_and_kill, label_json, labels, segments, wait_until_gone
 
 pytestmark = [pytest.mark.ray, pytest.mark.media]
@@ -47,6 +48,7 @@ def test_broken_files_are_listed_and_the_rest_is_labelled(labelled: Labelled) ->
     ledger = segments(labelled.out)
     assert {Path(uri).name for uri in ledger["uri"].to_pylist()} == {path.name for path in labelled.corpus.iterdir()}
     status = {Path(row["uri"]).name: row["status"] for row in ledger.to_pylist()}
+    assert set(status.values()) <= set(STATUSES)
     assert status["talking head.mp4"] == "ok"
     assert status["silent.mp4"] == "no_audio"
     assert status["speech alone.flac"] == "no_video"
