@@ -52,11 +52,18 @@ def test_no_frames_no_faces() -> None:
     assert detector.detect(np.empty((0, HEIGHT, WIDTH, 3), np.uint8)) == []
 
 
-def test_the_crop_keeps_a_margin_of_one_pixel_a_side() -> None:
-    """A box of 46 px grows by one pixel on each side, to 48: no resizing, so that each pixel can be told."""
+def test_the_crop_is_a_square_around_the_box_as_high_as_the_box() -> None:
+    """A box of 30 x 47 px gives a square of 48 px: no resizing, so that each pixel can be told."""
     frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    crop = crop_face(frame, np.array([50, 40, 96, 86]))
-    np.testing.assert_array_equal(crop, frame[39:87, 49:97])
+    crop = crop_face(frame, np.array([50, 40, 80, 87]))
+    np.testing.assert_array_equal(crop, frame[40:88, 41:89])
+
+
+def test_what_lies_beyond_the_frame_repeats_its_edge() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    crop = crop_face(frame, np.array([0, 40, 28, 87]))  # a square from -10 to 38
+    np.testing.assert_array_equal(crop[:, 10:], frame[40:88, :38])
+    np.testing.assert_array_equal(crop[:, :10], np.repeat(frame[40:88, :1], 10, axis=1))
 
 
 def test_the_crop_is_averaged_over_areas() -> None:
