@@ -25,6 +25,7 @@ class FaceConfig:
     time_dim: int = 64
     time_heads: int = 4
     dropout: float = 0.3
+    multi_branch: bool = True  # False: the plain network that the multi-branch one is compared with
 
 
 def normalise_crops(crops: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ class FaceBranch(nn.Module):
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
         self.config = config
-        self.body = RepVGG(1, tuple(config.widths), tuple(config.depths))
+        self.body = RepVGG(1, tuple(config.widths), tuple(config.depths), config.multi_branch)
         self.temporal = TemporalEncoder(self.body.out_channels, config.time_dim, config.time_heads, layers=1)
         self.pool = AttentionPool(config.time_dim)
         self.dropout = nn.Dropout(config.dropout)

@@ -22,21 +22,26 @@ def _fold_batch_norm(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tens
 
 
 class RepVGGBlock(nn.Module):
-    """[N, C_in, H, W] -> [N, C_out, H/stride, W/stride], multi-branch: the form that is trained and stored."""
+    """[N, C_in, H, W] -> [N, C_out, H/stride, W/stride], multi-branch: the form that is trained and stored.
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+    multi_branch: False leaves the 3x3 branch alone, a plain block of the fused shape, to compare with.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, multi_branch: bool = True) -> None:
         super().__init__()
         self.stride = stride
         self.conv3 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.norm3 = nn.BatchNorm2d(out_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
-        keeps_shape = in_channels == out_channels and stride == 1
-        self.norm_identity = nn.BatchNorm2d(in_channels) if keeps_shape else None
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False) if multi_branch else None
+        self.norm1 = nn.BatchNorm2d(out_channels) if multi_branch else None
+        has_identity = multi_branch and in_channels == out_channels and stride == 1
+        self.norm_identity = nn.BatchNorm2d(in_channels) if has_identity else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Sum of the branches, then ReLU."""
-        y = self.norm3(self.conv3(x)) + self.norm1(self.conv1(x))
+        y = self.norm3(self.conv3(x))
+        if self.conv1 is not None and self.norm1 is not None:
+            y = y + self.norm1(self.conv1(x))
         if self.norm_identity is not None:
             y = y + self.norm_identity(x)
         return torch.relu(y)
@@ -45,9 +50,10 @@ class RepVGGBlock(nn.Module):
     def fused(self) -> nn.Sequential:
         """One 3x3 convolution and a ReLU that give what this block gives in eval mode."""
         kernel, bias = _fold_batch_norm(self.conv3.weight, self.norm3)
-        centre = nn.functional.pad(self.conv1.weight, (1, 1, 1, 1))  # a 1x1 kernel is a 3x3 one, zero but in its middle
-        kernel1, bias1 = _fold_batch_norm(centre, self.norm1)
-        kernel, bias = kernel + kernel1, bias + bias1
+        if self.conv1 is not None and self.norm1 is not None:
+            centre = nn.functional.pad(self.conv1.weight, (1, 1, 1, 1))  # a 1x1 kernel is a 3x3 one, zero but there
+            kernel1, bias1 = _fold_batch_norm(centre, self.norm1)
+            kernel, bias = kernel + kernel1, bias + bias1
         if self.norm_identity is not None:
             identity = torch.zeros_like(kernel)
             nn.init.dirac_(identity)
@@ -63,16 +69,19 @@ class RepVGG(nn.Module):
     """[N, C_in, H, W] -> [N, widths[-1]]: a stem at full resolution, stages that halve it, and the mean over space.
 
     widths: channels of the stem and of each stage. depths: blocks in each stage; the first has stride 2.
+    multi_branch: False trains the plain network of the fused shape.
     """
 
-    def __init__(self, in_channels: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
+    def __init__(
+        self, in_channels: int, widths: tuple[int, ...], depths: tuple[int, ...], multi_branch: bool = True
+    ) -> None:
         super().__init__()
         if len(widths) != len(depths) + 1:
             raise ValueError(f"widths {widths} names the stem and {len(depths)} stages: give {len(depths) + 1} numbers")
-        blocks: list[nn.Module] = [RepVGGBlock(in_channels, widths[0])]
+        blocks: list[nn.Module] = [RepVGGBlock(in_channels, widths[0], multi_branch=multi_branch)]
         for previous, width, depth in zip(widths, widths[1:], depths, strict=False):
-            blocks += [RepVGGBlock(previous, width, stride=2)]
-            blocks += [RepVGGBlock(width, width) for _ in range(depth - 1)]
+            blocks += [RepVGGBlock(previous, width, 2, multi_branch)]
+            blocks += [RepVGGBlock(width, width, 1, multi_branch) for _ in range(depth - 1)]
         self.blocks = nn.Sequential(*blocks)
         self.out_channels = widths[-1]
 

@@ -40,6 +40,17 @@ def test_a_fused_network_gives_the_same_and_is_plain_convolutions() -> None:
         torch.testing.assert_close(fused(x), network(x), atol=1e-4, rtol=0)
 
 
+def test_a_plain_network_has_the_fused_shape_and_fuses_too() -> None:
+    plain = with_lived_in_norms(RepVGG(1, (4, 8, 16), (2, 2), multi_branch=False))
+    assert not any("conv1" in name or "identity" in name for name in plain.state_dict())
+    fused, multi_branch = plain.fused(), RepVGG(1, (4, 8, 16), (2, 2)).fused()
+    shapes = [{name: value.shape for name, value in network.state_dict().items()} for network in (fused, multi_branch)]
+    assert shapes[0] == shapes[1]
+    x = torch.randn(3, 1, 48, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x), plain(x), atol=1e-4, rtol=0)
+
+
 def test_fusing_leaves_the_training_as_it_was() -> None:
     network = RepVGG(1, (4, 8), (2,))
     before = copy.deepcopy(network.state_dict())
