@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 SHORTEST_PERIOD_S, LONGEST_PERIOD_S = 0.2, 60.0
 
@@ -20,28 +21,41 @@ def time_encoding(times_s: Tensor, dim: int) -> Tensor:
 
 
 class TransformerLayer(nn.Module):
-    """Pre-norm self-attention and MLP over [B, T, dim]; key_mask [B, T] is True where an item is real, or None."""
+    """Pre-norm self-attention and MLP over [B, T, dim]; key_mask [B, T] is True where an item is real, or None.
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: int = 2, dropout: float = 0.0) -> None:
+    Without a mask any number of dimensions may come before T. drop_path: how often each of the two is left out in
+    training, for a whole entry of the first dimension (stochastic depth, arXiv 1603.09382).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: int = 2,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.norm1 = nn.LayerNorm(dim)
+        self.norm1 = nn.LayerNorm(dim, norm_eps)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        self.norm2 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim, norm_eps)
         self.mlp = nn.Sequential(
             nn.Linear(dim, mlp_ratio * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp_ratio * dim, dim)
         )
         self.dropout = nn.Dropout(dropout)
+        self.drop_path = StochasticDepth(drop_path, mode="row")
 
     def forward(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Same shape; items that the mask hides are never attended to."""
-        batch, length, dim = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        length, dim = x.shape[-2:]
+        q, k, v = self.qkv(self.norm1(x)).view(-1, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         mask = None if key_mask is None else key_mask[:, None, None, :]
         attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
-        return x + self.dropout(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.dropout(self.out(attended.transpose(1, 2).reshape(x.shape))))
+        return x + self.drop_path(self.dropout(self.mlp(self.norm2(x))))
 
 
 class TemporalEncoder(nn.Module):
