@@ -8,11 +8,12 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from models.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
@@ -26,8 +27,13 @@ class TrainingError(ValueError):
     """A training that cannot start or go on, and why."""
 
 
-@dataclass(frozen=True)
-class LoopSettings:
+class Recipe(BaseModel):
+    """Settings of a training: frozen, and a name that isn't known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoopSettings(Recipe):
     """How long and how fast, whatever is trained.
 
     patience_epochs: stop when the watched measure has not risen for so many epochs; 0 never stops early.
@@ -35,14 +41,14 @@ class LoopSettings:
     precision: of the arithmetic in the forward pass; float16 needs a GPU, and scales the loss.
     """
 
-    epochs: int
-    learning_rate: float
-    warmup: float = 0.05
-    weight_decay: float = 0.0
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
     optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
-    clip_norm: float = 0.0
-    average_decay: float = 0.0
-    patience_epochs: int = 0
+    clip_norm: float = Field(0.0, ge=0)
+    average_decay: float = Field(0.0, ge=0, lt=1)
+    patience_epochs: int = Field(0, ge=0)
     precision: Precision = "float32"
     device: str = "auto"
     seed: int = 0
@@ -109,7 +115,7 @@ class Training(Generic[Batch]):
         self, task: Task[Batch], settings: LoopSettings, recipe: Mapping[str, Any], out: Path, writes: bool = True
     ) -> None:
         self.task, self.settings, self.out, self.writes = task, settings, out, writes
-        self.recipe = json.loads(json.dumps({**recipe, "loop": asdict(settings)}))
+        self.recipe = json.loads(json.dumps({**recipe, "loop": settings.model_dump()}))
         self.device = choose_device(settings.device)
         if settings.precision == "float16" and self.device.type != "cuda":
             raise TrainingError("precision float16 needs a GPU: take bfloat16 or float32")

@@ -51,7 +51,7 @@ SETTINGS = LoopSettings(epochs=6, learning_rate=0.02, average_decay=0.5, clip_no
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_training_that_was_cut_off_ends_in_the_same_weights(tmp_path: Path, optimiser: Any, precision: Any) -> None:
-    settings = LoopSettings(6, 0.02, average_decay=0.5, optimiser=optimiser, precision=precision)
+    settings = LoopSettings(epochs=6, learning_rate=0.02, average_decay=0.5, optimiser=optimiser, precision=precision)
     whole = Training(Blobs(), settings, {}, tmp_path / "whole").run()
 
     class KilledError(Exception):
@@ -81,24 +81,26 @@ def test_two_trainings_of_one_seed_are_one(tmp_path: Path) -> None:
 def test_a_few_points_are_learnt_by_heart(tmp_path: Path) -> None:
     task = Blobs(noise=0.1)
     task.module = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 3))
-    outcome = Training(task, LoopSettings(60, 0.05), {}, tmp_path).run()
+    outcome = Training(task, LoopSettings(epochs=60, learning_rate=0.05), {}, tmp_path).run()
     assert outcome.measures["accuracy"] == 1
     assert read_metrics(tmp_path)[-1]["loss"] < 1e-3
 
 
 def test_it_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) -> None:
     task = Blobs(measures=[0.5, 0.7, 0.6, 0.7, 0.65, 0.9])
-    outcome = Training(task, LoopSettings(6, 0.02, patience_epochs=3), {}, tmp_path).run()
+    outcome = Training(task, LoopSettings(epochs=6, learning_rate=0.02, patience_epochs=3), {}, tmp_path).run()
     assert (outcome.epoch, outcome.measures, outcome.stopped_early) == (2, {"accuracy": 0.7}, True)
     assert task.validated == 5
-    again = Training(Blobs(measures=[1.0]), LoopSettings(6, 0.02, patience_epochs=3), {}, tmp_path).run()
+    again = Training(
+        Blobs(measures=[1.0]), LoopSettings(epochs=6, learning_rate=0.02, patience_epochs=3), {}, tmp_path
+    ).run()
     assert again.epoch == 2  # it had ended; nothing is trained on
 
 
 def test_another_recipe_is_refused_and_what_changed_is_named(tmp_path: Path) -> None:
     Training(Blobs(), SETTINGS, {"face": {"dropout": 0.3}}, tmp_path).run()
     with pytest.raises(TrainingError, match=r"face.dropout was 0.3, is 0.4; loop.epochs was 6, is 7.*--no-resume"):
-        Training(Blobs(), LoopSettings(**(vars(SETTINGS) | {"epochs": 7})), {"face": {"dropout": 0.4}}, tmp_path).run()
+        Training(Blobs(), SETTINGS.model_copy(update={"epochs": 7}), {"face": {"dropout": 0.4}}, tmp_path).run()
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
@@ -121,9 +123,9 @@ def test_a_gpu_that_is_not_there_is_said_before_work_starts(tmp_path: Path) -> N
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(TrainingError, match="sees no GPU here"):
-        Training(Blobs(), LoopSettings(1, 0.1, device="cuda"), {}, tmp_path)
+        Training(Blobs(), LoopSettings(epochs=1, learning_rate=0.1, device="cuda"), {}, tmp_path)
     with pytest.raises(TrainingError, match="float16 needs a GPU"):
-        Training(Blobs(), LoopSettings(1, 0.1, precision="float16"), {}, tmp_path)
+        Training(Blobs(), LoopSettings(epochs=1, learning_rate=0.1, precision="float16"), {}, tmp_path)
 
 
 def test_differences_name_the_nested_setting() -> None:
