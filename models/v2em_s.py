@@ -16,7 +16,7 @@ from models.emotions import EMOTIONS, MODALITIES
 from models.face import FaceBranch, FaceConfig
 from models.fusion import fuse_logits
 from models.text import MiniLM, TextBranch, TextConfig
-from models.voice import VoiceBranch, VoiceConfig, pad_ragged
+from models.voice import VoiceBranch, VoiceConfig, VoiceEnsemble, build_voice, pad_ragged
 from models.weights_file import WeightsError, load_strictly, load_weights
 from models.whisper_states import WhisperStates
 
@@ -69,7 +69,7 @@ class EmotionModel:
     def __init__(
         self,
         model_id: str,
-        branches: tuple[TextBranch, VoiceBranch, FaceBranch],
+        branches: tuple[TextBranch, VoiceBranch | VoiceEnsemble, FaceBranch],
         calibrations: Sequence[Calibration],
         fusion_weights: Sequence[float],
         encoders: tuple[MiniLM, WhisperStates],
@@ -99,7 +99,7 @@ class EmotionModel:
             raise WeightsError(f"{weights} has tensors of no branch: {', '.join(sorted(foreign)[:5])}")
         text_config, voice_config = TextConfig(**config["text"]), VoiceConfig(**config["audio"])
         minilm = MiniLM(minilm_dir, text_config.tuned_layers, device)
-        whisper = WhisperStates(whisper_dir, device)
+        whisper = WhisperStates(whisper_dir, device, tuple(voice_config.encoder_layers))
         if whisper.state_dim != voice_config.state_dim:
             raise WeightsError(
                 f"the voice branch reads Whisper states of {voice_config.state_dim} numbers (tiny.en); the model in "
@@ -107,7 +107,7 @@ class EmotionModel:
             )
         branches = (
             TextBranch(text_config, minilm.upper),
-            VoiceBranch(voice_config),
+            build_voice(voice_config),
             FaceBranch(FaceConfig(**config["face"])),
         )
         for modality, branch in zip(MODALITIES, branches, strict=True):

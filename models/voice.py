@@ -13,16 +13,24 @@ from models.emotions import EMOTIONS
 from models.log_mel import GROUPS, SLICE_S
 from models.nest import Nest
 from models.temporal import AttentionPool, TemporalEncoder, TransformerLayer
-from models.whisper_states import STATE_RATE_HZ
+from models.whisper_states import PAIR_RATE_HZ, STATE_RATE_HZ
 
-STATES_PER_SLICE = round(SLICE_S * STATE_RATE_HZ)  # 20
+MIN_VARIANCE = 1e-5  # of a single slice: the root keeps a slope
 
 
 @dataclass(frozen=True)
 class VoiceConfig:
-    """Sizes of the voice branch."""
+    """Sizes of the voice branch.
+
+    encoder_layers: of Whisper whose states are read, 25 a second; empty: its last states, 50 a second.
+    deviation: whether the head also sees how much the slices of an utterance differ.
+    members: networks of other seeds whose logits are averaged.
+    """
 
     front_end: str = "whisper-states"  # or "log-mel"
+    encoder_layers: tuple[int, ...] = ()
+    deviation: bool = False
+    members: int = 1
     state_dim: int = 384
     dim: int = 128
     heads: int = 4
@@ -32,14 +40,23 @@ class VoiceConfig:
     nest_heads: tuple[int, ...] = (1, 2, 4)
     nest_depths: tuple[int, ...] = (1, 1, 3)
 
+    @property
+    def items_per_s(self) -> float:
+        """Of what the front end gives: states, or slices of the spectrum."""
+        if self.front_end == "log-mel":
+            return 1 / SLICE_S
+        return PAIR_RATE_HZ if self.encoder_layers else STATE_RATE_HZ
+
 
 class StateSlices(nn.Module):
-    """States [B, T, D] with mask [B, T] -> slices [B, S, dim] with mask [B, S]: attention inside each slice."""
+    """States [B, T, layers * D] with mask [B, T] -> slices [B, S, dim] and mask [B, S]: attention inside each slice."""
 
     def __init__(self, config: VoiceConfig) -> None:
         super().__init__()
+        self.layer_count = max(len(config.encoder_layers), 1)
+        self.per_slice = round(SLICE_S * config.items_per_s)  # 10, or 20
         self.norm = nn.LayerNorm(config.state_dim)
-        self.project = nn.Linear(config.state_dim, config.dim)
+        self.project = nn.Linear(self.layer_count * config.state_dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
         self.layer = TransformerLayer(config.dim, config.heads, dropout=config.dropout)
         self.pool = AttentionPool(config.dim)
@@ -47,12 +64,13 @@ class StateSlices(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The last slice may be short; slices without a real state are masked."""
         batch, length, _ = states.shape
-        missing = -length % STATES_PER_SLICE
+        missing = -length % self.per_slice
         states = nn.functional.pad(states, (0, 0, 0, missing))
-        mask = nn.functional.pad(mask, (0, missing)).view(-1, STATES_PER_SLICE)
+        mask = nn.functional.pad(mask, (0, missing)).view(-1, self.per_slice)
         slice_mask = mask.any(dim=1)
         readable = mask | ~slice_mask[:, None]  # an empty slice attends to its padding: finite, and masked later
-        x = self.dropout(self.project(self.norm(states))).view(-1, STATES_PER_SLICE, self.project.out_features)
+        normed = self.norm(states.unflatten(-1, (self.layer_count, -1))).flatten(-2)
+        x = self.dropout(self.project(normed)).view(-1, self.per_slice, self.project.out_features)
         x = self.layer(x, readable)
         return self.pool(x, x, readable).view(batch, -1, x.shape[-1]), slice_mask.view(batch, -1)
 
@@ -90,7 +108,7 @@ class VoiceBranch(nn.Module):
         self.temporal = TemporalEncoder(slice_dim, config.dim, config.heads, config.layers, config.dropout)
         self.pool = AttentionPool(config.dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(2 * config.dim, len(EMOTIONS))
+        self.head = nn.Linear((3 if config.deviation else 2) * config.dim, len(EMOTIONS))
 
     def forward(self, items: Tensor, mask: Tensor) -> Tensor:
         """States [B, T, D] or slices [B, S, 4, 32, 32], mask [B, T or S] with at least one True a row -> logits."""
@@ -100,7 +118,29 @@ class VoiceBranch(nn.Module):
         attended = self.pool(contexts, contexts, slice_mask)
         share = slice_mask.float() / slice_mask.sum(dim=1, keepdim=True)
         mean = torch.einsum("bs,bsd->bd", share, contexts)
-        return self.head(self.dropout(torch.cat([attended, mean], dim=-1)))
+        pooled = [attended, mean]
+        if self.config.deviation:
+            variance = torch.einsum("bs,bsd->bd", share, (contexts - mean[:, None]).square())
+            pooled.append((variance + MIN_VARIANCE).sqrt())
+        return self.head(self.dropout(torch.cat(pooled, dim=-1)))
+
+
+class VoiceEnsemble(nn.Module):
+    """The mean of the logits of branches that differ in their seed alone: steadier, and less sure of itself."""
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(VoiceBranch(config) for _ in range(config.members))
+
+    def forward(self, items: Tensor, mask: Tensor) -> Tensor:
+        """As VoiceBranch."""
+        return torch.stack([member(items, mask) for member in self.members]).mean(dim=0)
+
+
+def build_voice(config: VoiceConfig) -> VoiceBranch | VoiceEnsemble:
+    """The branch of that configuration, or several of them."""
+    return VoiceEnsemble(config) if config.members > 1 else VoiceBranch(config)
 
 
 def pad_ragged(rows: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Front end of the voice branch: encoder states of the Whisper model that transcription uses anyway.
+"""Front end of the voice branch: states inside the encoder of the Whisper model that transcription uses anyway.
 
 Clips are not padded to Whisper's 30 s, which costs ten times as much, but to the next half second, with silence: what a
 clip is encoded to depends on the clip alone, and clips of the same padded length are encoded together.
@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from faster_whisper.feature_extractor import FeatureExtractor
 
+from models.whisper_encoder import read_encoder
+
 PCM_RATE_HZ = 16_000
 HOP_SAMPLES = 160  # of the log-mel spectrum
 STATE_SAMPLES = 2 * HOP_SAMPLES  # the encoder's first convolution halves the rate: 50 states a second
 STATE_RATE_HZ = PCM_RATE_HZ // STATE_SAMPLES
+PAIR_RATE_HZ = STATE_RATE_HZ // 2
 PIECE_SAMPLES = 10 * PCM_RATE_HZ  # longer clips are encoded in pieces
 QUANTUM_SAMPLES = PCM_RATE_HZ // 2
 TARGET_RMS = 0.05  # -26 dB of full scale: how loud a corpus was recorded says nothing of emotions
@@ -43,18 +46,44 @@ def state_count(samples: int) -> int:
     return -(-samples // STATE_SAMPLES)
 
 
-class WhisperStates:
-    """Encoder of a CTranslate2 Whisper model in a local folder, int8 on CPU and float16 on GPU."""
+def average_pairs(states: torch.Tensor) -> torch.Tensor:
+    """[T, D] -> [ceil(T / 2), D]: the mean of each two; the last of an odd number stays as it is."""
+    return torch.nn.functional.avg_pool1d(states.T[None], 2, ceil_mode=True)[0].T.contiguous()
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        kind = "int8" if device == "cpu" else "float16"
-        threads = torch.get_num_threads()
-        self.model = ctranslate2.models.Whisper(str(folder), device=device, compute_type=kind, intra_threads=threads)
-        self.features = FeatureExtractor(feature_size=self.model.n_mels)
-        self.state_dim = self._encode_same_length([np.zeros(QUANTUM_SAMPLES, np.float32)], QUANTUM_SAMPLES).shape[-1]
+
+class WhisperStates:
+    """Encoder of a CTranslate2 Whisper model in a local folder.
+
+    layers: whose states to give, side by side, 0 being the convolutions; these states of 20 ms are averaged in pairs,
+    and layers behind the last that is wanted are not computed. Empty: what the whole encoder gives, every 20 ms, by
+    CTranslate2 (int8 on CPU, float16 on GPU), as the first weights of V2EM-S read it.
+
+    Raises EncoderFileError when the model is stored in a way that cannot be read, or has fewer layers.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", layers: tuple[int, ...] = ()) -> None:
+        self.layers, self.device = tuple(layers), device
+        if self.layers:
+            self.encoder = read_encoder(folder / "model.bin", max(self.layers)).to(device)
+            bands, self.state_dim = self.encoder.conv1.in_channels, self.encoder.conv1.out_channels
+        else:
+            kind = "int8" if device == "cpu" else "float16"
+            threads = torch.get_num_threads()
+            self.model = ctranslate2.models.Whisper(
+                str(folder), device=device, compute_type=kind, intra_threads=threads
+            )
+            bands = self.model.n_mels
+        self.features = FeatureExtractor(feature_size=bands)
+        if not self.layers:
+            self.state_dim = self._encode_same_length([np.zeros(QUANTUM_SAMPLES, np.float32)], QUANTUM_SAMPLES).shape[
+                -1
+            ]
 
     def encode(self, clips: Sequence[np.ndarray], batch_size: int = 16) -> list[torch.Tensor]:
-        """Mono 16 kHz clips, int16 or float -> float32 states [ceil(N / 320), D] of each. Clips may not be empty."""
+        """Mono 16 kHz clips, int16 or float -> float32 states of each. Clips may not be empty.
+
+        [ceil(N / 640), layers * D], or [ceil(N / 320), D] where no layers were chosen.
+        """
         pieces: list[tuple[int, int, np.ndarray]] = []  # clip, place in the clip, samples
         for index, clip in enumerate(clips):
             if not len(clip):
@@ -72,14 +101,19 @@ class WhisperStates:
                 batch = bucket[first : first + batch_size]
                 states = self._encode_same_length([samples for _, _, samples in batch], quanta * QUANTUM_SAMPLES)
                 for (index, start, samples), state in zip(batch, states, strict=True):
-                    encoded[index, start] = torch.from_numpy(state[: state_count(len(samples))].copy())
+                    real = state[: state_count(len(samples))]
+                    encoded[index, start] = average_pairs(real) if self.layers else real.clone()
         return [
             torch.cat([encoded[index, start] for start in range(0, len(clip), PIECE_SAMPLES)])
             for index, clip in enumerate(clips)
         ]
 
-    def _encode_same_length(self, pieces: list[np.ndarray], samples: int) -> np.ndarray:
+    @torch.inference_mode()
+    def _encode_same_length(self, pieces: list[np.ndarray], samples: int) -> torch.Tensor:
         mel = [self.features(np.pad(piece, (0, samples - len(piece))), padding=False) for piece in pieces]
         stacked = np.ascontiguousarray(np.stack(mel)[:, :, : samples // HOP_SAMPLES], dtype=np.float32)
-        states = self.model.encode(ctranslate2.StorageView.from_array(stacked), to_cpu=True)
-        return np.asarray(states.to(ctranslate2.DataType.float32))
+        if self.layers:
+            states = self.encoder(torch.from_numpy(stacked).to(self.device))
+            return torch.cat([states[layer] for layer in self.layers], dim=-1).cpu()
+        last = self.model.encode(ctranslate2.StorageView.from_array(stacked), to_cpu=True)
+        return torch.from_numpy(np.asarray(last.to(ctranslate2.DataType.float32)))
