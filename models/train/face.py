@@ -1,131 +1,158 @@
-"""Train the face branch: first the network on single pictures, then the pooling on bags of pictures.
+"""Train the face branch: first the network on single pictures, then the pooling on bags of pictures."""
 
-python -m models.train.face --data DIR --out DIR
-"""
-
-import argparse
-import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from models.emotions import EMOTIONS
 from models.face import FaceBranch, FaceConfig, standardise, to_channels_last
 from models.train.bags import draw_bags
-from models.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
+from models.train.checkpoint import save_checkpoint
+from models.train.loop import LoopSettings, Recipe, Training
 from models.train.pictures import augment, erase, load_pictures
 from models.train.schedule import one_cycle
 
+SIDE_PX = 48
+
+
+class FaceRecipe(Recipe):
+    """Everything that decides the trained weights, beside the data, the sizes of the network, and the loop.
+
+    sides: (share of the epochs, side of the pictures in px), in order: small pictures first, as they cost less and the
+    coarse things are learnt from them; whole ones (48) for the rest.
+    """
+
+    kind: Literal["face"] = "face"
+    batch_size: int = Field(128, ge=2)
+    sides: tuple[tuple[float, int], ...] = ((0.4, 32), (0.3, 40))
+    label_smoothing: float = 0.1  # FER2013's labels: people agree with them in about 65 of 100
+    mixup: float = 0.2
+    erase_share: float = 0.33
+    mild_epochs: int = 5  # the last ones: augmented by half, nothing mixed or erased, nearer to what will be seen
+    pool_steps: int = 1500
+
+
+def side_px(recipe: FaceRecipe, epoch: int, epochs: int) -> int:
+    """Side of the pictures of an epoch."""
+    until = 0.0
+    for share, side in recipe.sides:
+        until += share
+        if epoch < until * epochs:
+            return side
+    return SIDE_PX
+
 
 @dataclass(frozen=True)
-class FaceRecipe:
-    """Everything that decides the trained weights, beside the data."""
+class PictureBatch:
+    """Standardised pictures [N, 1, S, S]; their labels, and those of the pictures mixed into them by 1 - share."""
 
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 0.08
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1  # FER2013's labels: people agree with them in about 65 of 100
-    average_decay: float = 0.998
-    warmup_epochs: float = 1.0
-    mild_epochs: int = 4  # the last ones: augmented by half and nothing erased, nearer to what will be seen
-    pool_steps: int = 1500
-    seed: int = 0
+    pictures: Tensor
+    labels: Tensor
+    mixed_labels: Tensor
+    share: float
 
 
-def embed_pictures(branch: FaceBranch, pictures: Tensor, batch_size: int = 256) -> Tensor:
-    """Grey pictures [N, 1, 48, 48] -> [N, D], in eval mode."""
+class FaceTask:
+    """The network, on single pictures: uint8 [N, 1, 48, 48] and labels [N] to fit, and to tune."""
+
+    watched = "accuracy"
+
+    def __init__(
+        self,
+        branch: FaceBranch,
+        fit: tuple[Tensor, Tensor],
+        tune: tuple[Tensor, Tensor],
+        recipe: FaceRecipe,
+        epochs: int,
+    ) -> None:
+        self.module: nn.Module = branch
+        self.branch, self.fit, self.tune, self.recipe, self.epochs = branch, fit, tune, recipe, epochs
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Kernels decay, norms and biases don't. The pooling is trained afterwards, see `train_pool`."""
+        network = [*self.branch.body.parameters(), *self.branch.head.parameters()]
+        pooling = [*self.branch.temporal.parameters(), *self.branch.pool.parameters()]
+        return [
+            {"params": [p for p in network if p.ndim > 1]},
+            {"params": [p for p in network if p.ndim <= 1], "decayed": False},
+            {"params": pooling, "decayed": False},  # has no gradient yet, and so stays as it is
+        ]
+
+    def steps(self, epoch: int) -> int:
+        """The last batch is left out when it is short: batch norms want many pictures."""
+        return max(1, len(self.fit[1]) // self.recipe.batch_size)
+
+    def batches(self, epoch: int, generator: torch.Generator) -> Iterator[PictureBatch]:
+        """Every picture once, augmented, mixed and erased."""
+        pictures, labels = self.fit
+        recipe, mild = self.recipe, epoch >= self.epochs - self.recipe.mild_epochs
+        side = side_px(recipe, epoch, self.epochs)
+        order = torch.randperm(len(labels), generator=generator)
+        for step in range(self.steps(epoch)):
+            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            x = standardise(augment(pictures[chosen], generator, 0.5 if mild else 1.0, side))
+            share, partners = 1.0, chosen
+            if not mild:
+                x = erase(x, generator, recipe.erase_share)
+                if recipe.mixup:
+                    drawn = float(torch.distributions.Beta(recipe.mixup, recipe.mixup).sample())
+                    share, places = max(drawn, 1 - drawn), torch.randperm(len(chosen), generator=generator)
+                    x, partners = share * x + (1 - share) * x[places], chosen[places]
+            yield PictureBatch(x, labels[chosen], labels[partners], share)
+
+    def loss(self, batch: PictureBatch, device: torch.device, autocast: Callable[[], Any]) -> Tensor:
+        """Cross-entropy with smoothed labels."""
+        x = batch.pictures.to(device).contiguous(memory_format=torch.channels_last)
+        with autocast():
+            embedded = self.branch.body(x)
+        logits = self.branch.head(self.branch.dropout(embedded.float()))
+        loss_of = nn.CrossEntropyLoss(label_smoothing=self.recipe.label_smoothing)
+        value = batch.share * loss_of(logits, batch.labels.to(device))
+        if batch.share < 1:
+            value = value + (1 - batch.share) * loss_of(logits, batch.mixed_labels.to(device))
+        return cast(Tensor, value)
+
+    def validate(self, module: nn.Module, device: torch.device) -> dict[str, float]:
+        """Share of single pictures that are named rightly."""
+        branch = cast(FaceBranch, module)
+        pictures, labels = self.tune
+        named = branch.head(embed_pictures(branch, pictures, device)).argmax(dim=1)
+        return {"accuracy": float((named.cpu() == labels).float().mean())}
+
+
+def embed_pictures(branch: FaceBranch, pictures: Tensor, device: torch.device, batch_size: int = 256) -> Tensor:
+    """Grey pictures [N, 1, 48, 48] of 0..255 -> [N, D], in eval mode."""
     branch.eval()
     with torch.inference_mode():
-        batches = [standardise(part.float()) for part in pictures.split(batch_size)]
+        batches = [standardise(part.to(device).float()) for part in pictures.split(batch_size)]
         return torch.cat([branch.body(x.contiguous(memory_format=torch.channels_last)) for x in batches])
 
 
-def accuracy_of(branch: FaceBranch, pictures: Tensor, labels: Tensor) -> float:
-    """Share of single pictures that are named rightly."""
-    with torch.inference_mode():
-        return float((branch.head(embed_pictures(branch, pictures)).argmax(1) == labels).float().mean())
-
-
-def train_network(data: Path, out: Path, recipe: FaceRecipe, last_epoch: int | None = None) -> FaceBranch:
-    """Body and head, on single pictures; SGD with bfloat16 arithmetic, averaged weights. Resumes from `out`.
-
-    last_epoch: stop after so many epochs of the recipe's, for a training done in several sittings.
-    """
-    torch.manual_seed(recipe.seed)
-    pictures, labels, _ = load_pictures(data, "fit")
-    tune_pictures, tune_labels, _ = load_pictures(data, "tune")
-    branch = to_channels_last(FaceBranch(FaceConfig()))
-    decayed = [p for p in branch.parameters() if p.ndim > 1]
-    rest = [p for p in branch.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    optimiser = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-    average = WeightAverage(branch, recipe.average_decay)
-    first_epoch, checkpoint = 0, load_checkpoint(out / "face.network.pt")
-    if checkpoint:
-        branch.load_state_dict(checkpoint["branch"])
-        optimiser.load_state_dict(checkpoint["optimiser"])
-        average.state, average.steps = checkpoint["average"], checkpoint["average_steps"]
-        first_epoch = checkpoint["epoch"]
-    steps = len(pictures) // recipe.batch_size
-    loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    for epoch in range(first_epoch, min(recipe.epochs, last_epoch or recipe.epochs)):
-        generator = torch.Generator().manual_seed(1000 * recipe.seed + epoch)
-        torch.manual_seed(1000 * recipe.seed + epoch)  # dropout, the same whether resumed or not
-        order, started, total = torch.randperm(len(pictures), generator=generator), time.monotonic(), 0.0
-        branch.train()
-        for step in range(steps):
-            factor = one_cycle((epoch + step / steps) / recipe.epochs, recipe.warmup_epochs / recipe.epochs)
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * factor
-            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            if epoch < recipe.epochs - recipe.mild_epochs:
-                x = erase(standardise(augment(pictures[chosen], generator)), generator)
-            else:
-                x = standardise(augment(pictures[chosen], generator, strength=0.5))
-            with torch.autocast("cpu", torch.bfloat16):
-                embedded = branch.body(x.contiguous(memory_format=torch.channels_last))
-            loss = loss_of(branch.head(branch.dropout(embedded.float())), labels[chosen])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            average.update(branch)
-            total += loss.item()
-        averaged = FaceBranch(branch.config)
-        averaged.load_state_dict(average.state)
-        state = {"branch": branch.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state}
-        save_checkpoint(out / "face.network.pt", {**state, "average_steps": average.steps, "epoch": epoch + 1})
-        print(
-            f"face epoch {epoch + 1}/{recipe.epochs} loss {total / steps:.4f} tune accuracy "
-            f"{accuracy_of(averaged, tune_pictures, tune_labels):.4f} {time.monotonic() - started:.0f} s",
-            flush=True,
-        )
-    branch.load_state_dict(average.state)
-    return branch
-
-
-def train_pool(branch: FaceBranch, data: Path, recipe: FaceRecipe) -> None:
+def train_pool(branch: FaceBranch, fit: tuple[Tensor, Tensor], recipe: FaceRecipe, loop: LoopSettings) -> None:
     """The weights of the faces of an utterance; network and head stay as they are, so one face keeps its logits."""
-    torch.manual_seed(recipe.seed)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    pictures, labels, _ = load_pictures(data, "fit")
-    views = [embed_pictures(branch, augment(pictures, generator)) for _ in range(2)]
+    device = next(branch.parameters()).device
+    torch.manual_seed(loop.seed)
+    generator = torch.Generator().manual_seed(loop.seed)
+    pictures, labels = fit
+    views = [
+        embed_pictures(branch, torch.cat([augment(part, generator) for part in pictures.split(1024)]), device)
+        for _ in range(2)
+    ]
     embeddings, labels = torch.cat(views), labels.repeat(2)
-    pooled = [*branch.temporal.parameters(), *branch.pool.parameters()]
-    optimiser = torch.optim.AdamW(pooled, lr=1e-3, weight_decay=0.01)
+    optimiser = torch.optim.AdamW([*branch.temporal.parameters(), *branch.pool.parameters()], weight_decay=0.01)
     branch.eval()
     for step in range(recipe.pool_steps):
         optimiser.param_groups[0]["lr"] = 1e-3 * one_cycle(step / recipe.pool_steps, 0.05)
         bag = draw_bags(labels, 128, generator)
-        logits = branch.classify(embeddings[bag.rows], bag.times_s, bag.mask)
-        loss = nn.functional.cross_entropy(logits, bag.labels, label_smoothing=recipe.label_smoothing)
+        logits = branch.classify(embeddings[bag.rows], bag.times_s.to(device), bag.mask.to(device))
+        loss = nn.functional.cross_entropy(logits, bag.labels.to(device), label_smoothing=recipe.label_smoothing)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step % 300 == 0:
-            print(f"face pool step {step} loss {loss.item():.4f}", flush=True)
 
 
 def bag_accuracies(branch: FaceBranch, embeddings: Tensor, labels: Tensor) -> dict[str, float]:
@@ -136,32 +163,33 @@ def bag_accuracies(branch: FaceBranch, embeddings: Tensor, labels: Tensor) -> di
         share = bag.mask.float() / bag.mask.sum(1, keepdim=True)
         equal = branch.head(torch.einsum("bt,btv->bv", share, embeddings[bag.rows]))
     return {
-        name: float((logits.argmax(1) == bag.labels).float().mean())
+        f"bags_{name}": round(float((logits.argmax(1) == bag.labels).float().mean()), 5)
         for name, logits in (("attention", learned), ("mean", equal))
     }
 
 
-def main() -> None:
-    """Command line: one flag a field of FaceRecipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the unpacked corpora")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the trained branch")
-    for field in fields(FaceRecipe):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
-    arguments = vars(parser.parse_args())
-    data, out = arguments.pop("data"), arguments.pop("out")
-    recipe = FaceRecipe(**arguments)
-    branch = train_network(data, out, recipe)
-    train_pool(branch, data, recipe)
-    pictures, labels, _ = load_pictures(data, "tune")
-    embeddings = embed_pictures(branch, pictures)
+def train_face(
+    data: Path,
+    out: Path,
+    config: FaceConfig,
+    recipe: FaceRecipe,
+    loop: LoopSettings,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> dict[str, float]:
+    """Train in `out` from the corpora in `data`; write out/face.pt, what `assemble` reads; give the measures."""
+    fit, tune = (load_pictures(data, part)[:2] for part in ("fit", "tune"))
+    torch.manual_seed(loop.seed)
+    branch = to_channels_last(FaceBranch(config))
+    task = FaceTask(branch, fit, tune, recipe, loop.epochs)
+    kept = {"model": asdict(config), "recipe": recipe.model_dump()}
+    outcome = Training(task, loop, kept, out).run(on_epoch)
+    branch.load_state_dict(outcome.state)
+    train_pool(branch, fit, recipe, loop)
+    branch.cpu()
+    embeddings = embed_pictures(branch, tune[0], torch.device("cpu"))
     with torch.inference_mode():
         logits = branch.head(embeddings)
-    print(f"face bags of tune pictures: {bag_accuracies(branch, embeddings, labels)}; emotions {EMOTIONS}")
-    config = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(branch.config).items()}
-    state = {"state": branch.state_dict(), "config": config, "recipe": asdict(recipe)}
-    save_checkpoint(out / "face.pt", {**state, "tune_logits": logits.clone(), "tune_labels": labels})
-
-
-if __name__ == "__main__":
-    main()
+    sizes = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}
+    state = {"state": branch.state_dict(), "config": sizes, "recipe": recipe.model_dump(mode="json")}
+    save_checkpoint(out / "face.pt", {**state, "tune_logits": logits.clone(), "tune_labels": tune[1]})
+    return outcome.measures | bag_accuracies(branch, embeddings, tune[1])

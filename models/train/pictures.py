@@ -13,18 +13,24 @@ from models.train.splits import Part, fit_or_tune
 
 CORPORA = {"FER2013", "CK+48", "muxspace facial_expressions"}
 SIDE_PX = 48
+TUNE_FRACTION = 1 / 15
 
 
 def part_of(item: Item) -> Part:
     """FER2013's public test and CK+'s test subjects report; a fifteenth of the rest tunes, by subject where known."""
     if item.split in ("val", "test"):
         return "report"
-    return fit_or_tune(item.speaker or item.path.name, tune_fraction=1 / 15)
+    return fit_or_tune(item.speaker or item.path.name, TUNE_FRACTION)
+
+
+def list_pictures(data: Path, part: Part) -> list[Item]:
+    """Pictures of that part of the corpora of faces."""
+    return [item for item in read_manifest(data, CORPORA, "face") if part_of(item) == part]
 
 
 def load_pictures(data: Path, part: Part) -> tuple[Tensor, Tensor, list[str]]:
     """Grey pictures uint8 [N, 1, 48, 48], labels int64 [N], and the corpus of each."""
-    items = [item for item in read_manifest(data, CORPORA, "face") if part_of(item) == part]
+    items = list_pictures(data, part)
     pictures = np.empty((len(items), 1, SIDE_PX, SIDE_PX), np.uint8)
     for picture, item in zip(pictures, items, strict=True):
         grey = cv2.imread(str(item.path), cv2.IMREAD_GRAYSCALE)
@@ -40,43 +46,41 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tens
     return low + (high - low) * torch.rand(n, generator=generator)
 
 
-def augment(pictures: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """uint8 [N, 1, 48, 48] -> float [N, 1, 48, 48] of 0..255, each flipped, turned, shifted, cut, blurred, re-lit.
+def augment(pictures: Tensor, generator: torch.Generator, strength: float = 1.0, side_px: int = SIDE_PX) -> Tensor:
+    """uint8 [N, 1, 48, 48] -> float [N, 1, side, side] of 0..255, each flipped, turned, moved, blurred, re-lit.
 
-    At full strength half are cut as the corpora are (loose, square), half as detectors' boxes are (tight, and narrower
-    than high before they are stretched to a square). Less strength means smaller changes, and fewer tight cuts.
+    The changes are as large as those of a detector's box around the same face; less strength makes them smaller.
     """
     n = len(pictures)
-    tight = torch.rand(n, generator=generator) < 0.5 * strength
-    loose = 0.15 * strength
-    scale_x = torch.where(tight, uniform(n, 0.62, 0.9, generator), uniform(n, 1 - loose, 1 + loose, generator))
-    scale_y = torch.where(tight, uniform(n, 0.8, 1.08, generator), scale_x * uniform(n, 0.92, 1.08, generator))
+    scale_x = uniform(n, 1 - 0.15 * strength, 1 + 0.15 * strength, generator)
+    scale_y = scale_x * uniform(n, 0.93, 1.07, generator)
     flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
     angle = strength * uniform(n, -0.2, 0.2, generator)
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = flip * scale_x * angle.cos(), -scale_y * angle.sin()
     theta[:, 1, 0], theta[:, 1, 1] = flip * scale_x * angle.sin(), scale_y * angle.cos()
     theta[:, 0, 2] = strength * uniform(n, -0.12, 0.12, generator)
-    theta[:, 1, 2] = strength * uniform(n, -0.1, 0.12, generator)
-    grid = nn.functional.affine_grid(theta, [n, 1, SIDE_PX, SIDE_PX], align_corners=False)
+    theta[:, 1, 2] = strength * uniform(n, -0.12, 0.12, generator)
+    grid = nn.functional.affine_grid(theta, [n, 1, side_px, side_px], align_corners=False)
     x = nn.functional.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
 
-    blurred = torch.rand(n, generator=generator) < 0.25 * strength  # upscaled small faces and motion
-    sigma = float(uniform(1, 0.5, 1.3, generator))
+    blurred = torch.rand(n, generator=generator) < 0.15 * strength  # upscaled small faces and motion
+    sigma = float(uniform(1, 0.5, 1.2, generator))
     taps = torch.tensor([math.exp(-(t * t) / (2 * sigma * sigma)) for t in (-2, -1, 0, 1, 2)])
     kernel = (taps[:, None] * taps[None, :] / taps.sum() ** 2)[None, None]
     x[blurred] = nn.functional.conv2d(nn.functional.pad(x[blurred], (2, 2, 2, 2), mode="replicate"), kernel)
 
     gamma = (strength * uniform(n, -0.4, 0.4, generator)).exp()[:, None, None, None]
     x = 255 * (x / 255).clamp(0, 1) ** gamma
-    return x + torch.randn(x.shape, generator=generator) * strength * uniform(n, 0, 6, generator)[:, None, None, None]
+    return x + torch.randn(x.shape, generator=generator) * strength * uniform(n, 0, 5, generator)[:, None, None, None]
 
 
-def erase(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Grey out a rectangle of a third of the standardised pictures (hands, microphones, subtitles)."""
-    for i in torch.nonzero(torch.rand(len(x), generator=generator) < 0.33)[:, 0].tolist():
-        height, width = (int(v) for v in torch.randint(6, 20, (2,), generator=generator))
-        top = int(torch.randint(0, SIDE_PX - height, (1,), generator=generator))
-        left = int(torch.randint(0, SIDE_PX - width, (1,), generator=generator))
+def erase(x: Tensor, generator: torch.Generator, share: float = 0.33) -> Tensor:
+    """Grey out a rectangle of a share of the standardised pictures (hands, microphones, subtitles)."""
+    side = x.shape[-1]
+    for i in torch.nonzero(torch.rand(len(x), generator=generator) < share)[:, 0].tolist():
+        height, width = (int(v) for v in torch.randint(side // 8, int(0.42 * side), (2,), generator=generator))
+        top = int(torch.randint(0, side - height, (1,), generator=generator))
+        left = int(torch.randint(0, side - width, (1,), generator=generator))
         x[i, :, top : top + height, left : left + width] = 0
     return x
