@@ -12,8 +12,9 @@ from operators.schema import CROP_SIDE_PX
 from operators.settings import FaceSettings
 
 CROP_SIDE_PER_BOX_HEIGHT = 1.03
-"""Side of the square that is cut out: what makes a crop of ours look like a picture of FER2013, which the face branch has
-learnt from. On FER2013's own pictures this detector's boxes are 0.97 of a picture high and in its middle (medians)."""
+"""Side of the square that is cut out: what makes a crop of ours look like a picture of FER2013, which the face branch
+has learnt from. On FER2013's own pictures this detector's boxes are 0.97 of a picture high and in its middle (medians).
+"""
 
 
 @dataclass(frozen=True)
