@@ -23,8 +23,8 @@ class Item:
     label: int
 
 
-def read_manifest(data: Path, corpora: set[str], modality: str) -> list[Item]:
-    """Items of `corpora` whose modality starts with `modality`, whose emotion is one of the seven, and that exist.
+def list_manifest(data: Path, corpora: set[str], modality: str) -> list[Item]:
+    """Items of `corpora` whose modality starts with `modality`, and whose emotion is one of the seven.
 
     Raises FileNotFoundError when the manifest is missing. Items of the split `test_av` are never returned.
     """
@@ -36,7 +36,12 @@ def read_manifest(data: Path, corpora: set[str], modality: str) -> list[Item]:
         for row in csv.DictReader(file):
             emotion = SAME_EMOTION.get(row["emotion"], row["emotion"])
             wanted = row["dataset"] in corpora and row["modality"].startswith(modality) and emotion in EMOTIONS
-            path = data / row["path"]
-            if wanted and row["split"] != NEVER_TRAINED and path.is_file():
-                items.append(Item(path, row["dataset"], row["speaker"], row["split"], EMOTIONS.index(emotion)))
+            if wanted and row["split"] != NEVER_TRAINED:
+                path, label = data / row["path"], EMOTIONS.index(emotion)
+                items.append(Item(path, row["dataset"], row["speaker"], row["split"], label))
     return items
+
+
+def read_manifest(data: Path, corpora: set[str], modality: str) -> list[Item]:
+    """Those of `list_manifest` whose file is there."""
+    return [item for item in list_manifest(data, corpora, modality) if item.path.is_file()]

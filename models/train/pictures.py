@@ -23,14 +23,9 @@ def part_of(item: Item) -> Part:
     return fit_or_tune(item.speaker or item.path.name, TUNE_FRACTION)
 
 
-def list_pictures(data: Path, part: Part) -> list[Item]:
-    """Pictures of that part of the corpora of faces."""
-    return [item for item in read_manifest(data, CORPORA, "face") if part_of(item) == part]
-
-
 def load_pictures(data: Path, part: Part) -> tuple[Tensor, Tensor, list[str]]:
     """Grey pictures uint8 [N, 1, 48, 48], labels int64 [N], and the corpus of each."""
-    items = list_pictures(data, part)
+    items = [item for item in read_manifest(data, CORPORA, "face") if part_of(item) == part]
     pictures = np.empty((len(items), 1, SIDE_PX, SIDE_PX), np.uint8)
     for picture, item in zip(pictures, items, strict=True):
         grey = cv2.imread(str(item.path), cv2.IMREAD_GRAYSCALE)

@@ -15,11 +15,13 @@ WINDOWS_1252_AS_UTF8 = {"\x92": "'", "\x85": "...", "\x97": "-"}
 
 @dataclass(frozen=True)
 class Sentence:
-    """`labels` index EMOTIONS; GoEmotions may give several."""
+    """`labels` index EMOTIONS; GoEmotions may give several. Ids are unique in a corpus; speaker is "" where unknown."""
 
     text: str
     corpus: str
     labels: tuple[int, ...]
+    id: str
+    speaker: str = ""
 
 
 def load_sentences(data: Path, part: Part) -> list[Sentence]:
@@ -34,19 +36,33 @@ def _label(raw: str) -> int:
     return EMOTIONS.index(SEVEN.get(raw, raw))
 
 
-def _meld(folder: Path, part: Part) -> list[Sentence]:
-    name = "dev_sent_emo.csv" if part == "report" else "train_sent_emo.csv"
-    with (folder / name).open(newline="", encoding="utf-8") as file:
+def read_meld(table: Path) -> list[dict[str, str]]:
+    """Rows of one of MELD's tables, by its column names, with mended punctuation."""
+    with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    if part != "report":
-        rows = [row for row in rows if fit_or_tune(f"meld {row['Dialogue_ID']}", TUNE_FRACTION) == part]
-    sentences = []
     for row in rows:
-        text = row["Utterance"]
         for wrong, right in WINDOWS_1252_AS_UTF8.items():
-            text = text.replace(wrong, right)
-        sentences.append(Sentence(text, "MELD", (_label(row["Emotion"]),)))
-    return sentences
+            row["Utterance"] = row["Utterance"].replace(wrong, right)
+    return rows
+
+
+def meld_part(row: dict[str, str]) -> Part:
+    """Whether the dialogue of a row of the train table fits or tunes."""
+    return fit_or_tune(f"meld {row['Dialogue_ID']}", TUNE_FRACTION)
+
+
+def meld_id(split: str, row: dict[str, str]) -> str:
+    """Such as train/dia0_utt3: each table counts its dialogues from 0. The last part is the name of the clip."""
+    return f"{split}/dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
+
+
+def _meld(folder: Path, part: Part) -> list[Sentence]:
+    split = "dev" if part == "report" else "train"
+    return [
+        Sentence(row["Utterance"], "MELD", (_label(row["Emotion"]),), meld_id(split, row), row["Speaker"])
+        for row in read_meld(folder / f"{split}_sent_emo.csv")
+        if part == "report" or meld_part(row) == part
+    ]
 
 
 def _goemotions(folder: Path, part: Part) -> list[Sentence]:
@@ -56,7 +72,7 @@ def _goemotions(folder: Path, part: Part) -> list[Sentence]:
     for text, labels, identity in (line.split("\t") for line in lines if line):
         if part == "report" or fit_or_tune(f"goemotions {identity}", TUNE_FRACTION) == part:
             indices = tuple(_label(names[int(label)]) for label in labels.split(","))
-            sentences.append(Sentence(text, "GoEmotions", indices))
+            sentences.append(Sentence(text, "GoEmotions", indices, identity))
     return sentences
 
 
@@ -64,7 +80,7 @@ def _isear(data: Path, part: Part) -> list[Sentence]:
     with (data / "text/isear/isear.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if SEVEN.get(row["emotion"], row["emotion"]) in EMOTIONS]
     return [
-        Sentence(row["text"].replace("Ã¡ ", ""), "ISEAR", (_label(row["emotion"]),))
+        Sentence(row["text"].replace("Ã¡ ", ""), "ISEAR", (_label(row["emotion"]),), row["key"], row["subject"])
         for row in rows
         if fit_or_tune(row["subject"], TUNE_FRACTION) == part
     ]
