@@ -1,4 +1,4 @@
-"""`fv2es models list | pull | verify`: the weights on this machine."""
+"""`fv2es models list | info | pull | verify`: the weights on this machine."""
 
 import json
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from models.catalogue import (
     verify,
 )
 from models.fetch import pull
+from pipelines.cli import models_info
 from pipelines.cli.console import JsonOption, errors, out
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("info", epilog=models_info.EXAMPLES)(models_info.info)
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Names as `fv2es models list` shows them.")

@@ -1,0 +1,69 @@
+"""From an item of a corpus to what the model reads: its words, its sound, its faces."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from models.corpora.item import Item
+from models.train.sounds import trim_silence
+from models.v2em_s import UtteranceInput
+from models.whisper_states import PCM_RATE_HZ
+
+CROP_SIDE_PX = 48
+PICTURE_STEP_S = 0.5
+"""Corpora give pictures in order, without times; labelling looks at two frames a second."""
+
+
+class UnreadableError(ValueError):
+    """A file of a corpus that is there but cannot be read; the message names it."""
+
+
+def read_input(item: Item, trim: bool) -> UtteranceInput:
+    """Everything that the item offers; `trim` cuts silence off both ends of its sound, as a speech detector would."""
+    pcm, faces = None, None
+    if item.sound is not None:
+        pcm = read_sound(item.sound, item.sound_channel)[_sample(item.start_s, 0) : _sample(item.end_s, None)]
+        pcm = trim_silence(pcm) if trim and len(pcm) > PCM_RATE_HZ // 100 else pcm
+    if item.image is not None:
+        faces = as_crop(item.image)[None]
+    elif item.pictures:
+        faces = np.stack([as_crop(read_picture(path)) for path in item.pictures])
+    times_s = PICTURE_STEP_S * np.arange(0 if faces is None else len(faces), dtype=np.float32)
+    return UtteranceInput(item.text, pcm, faces, times_s)
+
+
+def _sample(at_s: float | None, otherwise: int | None) -> int | None:
+    return otherwise if at_s is None else round(at_s * PCM_RATE_HZ)
+
+
+@lru_cache(maxsize=2)  # the utterances of a dialogue follow each other, and share one file
+def read_sound(path: Path, channel: int | None = None) -> np.ndarray:
+    """float32 samples [N] at 16 kHz of a media file: one channel of it, or all mixed."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[0]
+            resampler = av.AudioResampler("fltp", "mono" if channel is None else stream.layout.name, PCM_RATE_HZ)
+            frames = [out for frame in container.decode(stream) for out in resampler.resample(frame)]
+            frames += resampler.resample(None)
+        planes = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+        return planes[channel or 0].astype(np.float32)
+    except (av.FFmpegError, IndexError, ValueError, OSError) as error:
+        of_channel = "" if channel is None else f" in channel {channel}"
+        raise UnreadableError(f"{path}: no sound can be read{of_channel} ({error})") from error
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Grey uint8 [H, W]."""
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise UnreadableError(f"{path} is not a picture that OpenCV can read")
+    return grey
+
+
+def as_crop(picture: np.ndarray) -> np.ndarray:
+    """Grey [H, W] or RGB [H, W, 3] of a face -> uint8 RGB [48, 48, 3]."""
+    small = cv2.resize(picture, (CROP_SIDE_PX, CROP_SIDE_PX), interpolation=cv2.INTER_AREA)
+    return np.repeat(small[..., None], 3, axis=2) if small.ndim == 2 else small
