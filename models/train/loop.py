@@ -2,6 +2,9 @@
 
 What differs from branch to branch is a `Task`. An epoch depends on the seed and its number alone, so a training that
 was cut off and goes on from its last checkpoint ends in the same weights as one that was not.
+
+Several processes (models/train/team.py) train as one: of every so many batches each takes one, and the gradients are
+averaged. So N of them with batches of B / N items take the steps that one takes with batches of B.
 """
 
 import json
@@ -9,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -18,6 +22,9 @@ from torch import Tensor, nn
 
 from models.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
 from models.train.schedule import one_cycle
+from models.train.team import current_team
+
+CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Batch = TypeVar("Batch")
@@ -38,11 +45,13 @@ class LoopSettings(Recipe):
 
     patience_epochs: stop when the watched measure has not risen for so many epochs; 0 never stops early.
     average_decay: of the moving average of the weights, which is validated and kept; 0: the weights as they are.
+    schedule: of the learning rate: one_cycle rises over `warmup` and falls to 0; constant stays, after the warm-up.
     precision: of the arithmetic in the forward pass; float16 needs a GPU, and scales the loss.
     """
 
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
     warmup: float = Field(0.05, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -81,6 +90,18 @@ class Task(Protocol[Batch]):
         """Measures of a module like `module` on held-out items."""
 
 
+class _LossOf(nn.Module, Generic[Batch]):
+    """A task's loss as a module: what averages gradients wants to see the forward pass."""
+
+    def __init__(self, task: Task[Batch], device: torch.device, autocast: Callable[[], Any]) -> None:
+        super().__init__()
+        self.module = task.module
+        self.loss = lambda batch: task.loss(batch, device, autocast)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.loss(batch)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a training came to: the kept state, the epoch it is of, its measures, and why it ended."""
@@ -108,14 +129,16 @@ class Training(Generic[Batch]):
         settings: how.
         recipe: everything that decides the weights, as plain data; a checkpoint of another recipe is refused.
         out: folder for checkpoint.pt and metrics.jsonl.
-        writes: whether this process writes files (the first of several does).
+        writes: whether files are written, by this process or the first of several.
     """
 
     def __init__(
         self, task: Task[Batch], settings: LoopSettings, recipe: Mapping[str, Any], out: Path, writes: bool = True
     ) -> None:
-        self.task, self.settings, self.out, self.writes = task, settings, out, writes
-        self.recipe = json.loads(json.dumps({**recipe, "loop": settings.model_dump()}))
+        self.team = current_team()
+        self.task, self.settings, self.out, self.writes = task, settings, out, writes and self.team.first
+        together = {"workers": self.team.size} if self.team.size > 1 else {}
+        self.recipe = json.loads(json.dumps({**recipe, **together, "loop": settings.model_dump()}))
         self.device = choose_device(settings.device)
         if settings.precision == "float16" and self.device.type != "cuda":
             raise TrainingError("precision float16 needs a GPU: take bfloat16 or float32")
@@ -129,7 +152,7 @@ class Training(Generic[Batch]):
     @property
     def checkpoint_path(self) -> Path:
         """Where the training is kept after every epoch."""
-        return self.out / "checkpoint.pt"
+        return self.out / CHECKPOINT
 
     def run(self, on_epoch: Callable[[dict[str, Any]], None] = lambda row: None) -> Outcome:
         """Train from the last checkpoint in the folder, or from the start, to the end.
@@ -138,10 +161,11 @@ class Training(Generic[Batch]):
         checkpoint of another recipe, or when the loss is no longer a number.
         """
         self._resume()
+        loss_of = self.team.averaging(_LossOf(self.task, self.device, self._autocast))
         while self.epoch < self.settings.epochs and not self._out_of_patience():
             started_s = time.monotonic()
-            loss = self._train_epoch()
-            measures = self._validate()
+            loss = self.team.mean(self._train_epoch(loss_of), self.device)
+            measures = self.team.share(self._validate() if self.team.first else {})
             self.epoch += 1
             self._keep_best(measures)
             row = {"epoch": self.epoch, "loss": loss, **measures, "learning_rate": self._rate(self.epoch, 0, 1)}
@@ -150,6 +174,7 @@ class Training(Generic[Batch]):
                 self._save(row)
             on_epoch(row)
         early = self.epoch < self.settings.epochs
+        self.best = self.team.share(self.best)
         return Outcome(self.best["state"], self.best["epoch"], self.best["measures"], early)
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -168,20 +193,24 @@ class Training(Generic[Batch]):
         return kind(groups, settings.learning_rate)
 
     def _rate(self, epoch: int, step: int, steps: int) -> float:
-        return self.settings.learning_rate * one_cycle(
-            (epoch + step / steps) / self.settings.epochs, self.settings.warmup
-        )
+        progress, warmup = (epoch + step / steps) / self.settings.epochs, self.settings.warmup
+        if self.settings.schedule == "constant":
+            return self.settings.learning_rate * (min(1.0, progress / warmup) if warmup else 1.0)
+        return self.settings.learning_rate * one_cycle(progress, warmup)
 
-    def _train_epoch(self) -> float:
-        seed = 1000 * self.settings.seed + self.epoch
+    def _train_epoch(self, loss_of: nn.Module) -> float:
+        seed, team = 1000 * self.settings.seed + self.epoch, self.team
         generator = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)  # dropout and the like, the same whether resumed or not
-        steps, total, count = self.task.steps(self.epoch), 0.0, 0
+        torch.manual_seed(seed + 1_000_000 * team.rank)  # dropout and the like, the same whether resumed or not
+        steps, total, count = self.task.steps(self.epoch) // team.size, 0.0, 0
+        if not steps:
+            raise TrainingError(f"an epoch has {self.task.steps(self.epoch)} batches, too few for {team.size} at work")
         self.task.module.train()
-        for step, batch in enumerate(self.task.batches(self.epoch, generator)):
+        batches = islice(self.task.batches(self.epoch, generator), team.rank, steps * team.size, team.size)
+        for step, batch in enumerate(batches):
             for group in self.optimiser.param_groups:
                 group["lr"] = group["scale"] * self._rate(self.epoch, step, steps)
-            loss = self.task.loss(batch, self.device, self._autocast)
+            loss = loss_of(batch)
             total, count = total + loss.item(), count + 1
             if not math.isfinite(total):
                 raise TrainingError(
@@ -195,7 +224,7 @@ class Training(Generic[Batch]):
             self.scaler.step(self.optimiser)
             self.scaler.update()
             self.average.update(self.task.module)
-        return total / max(count, 1)
+        return total / count
 
     def _autocast(self) -> Any:
         kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.settings.precision]
@@ -236,17 +265,18 @@ class Training(Generic[Batch]):
         rows = [*self._rows_before(self.epoch), row]
         save_checkpoint(self.checkpoint_path, state)
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        (self.out / "metrics.jsonl").write_text(text, encoding="utf-8")
+        (self.out / METRICS).write_text(text, encoding="utf-8")
 
     def _rows_before(self, epoch: int) -> Iterator[dict[str, Any]]:
         """Rows of earlier epochs: one that was written by a run that died before its checkpoint is written anew."""
         return (row for row in read_metrics(self.out) if row["epoch"] < epoch)
 
     def _resume(self) -> None:
-        kept = load_checkpoint(self.checkpoint_path)
+        kept = self.team.share(load_checkpoint(self.checkpoint_path) if self.team.first else None)
         if kept is None:
             return
-        changed = differences(kept["recipe"], self.recipe)
+        loop = LoopSettings.model_construct(**kept["recipe"]["loop"])  # settings that have come since, by their default
+        changed = differences({**kept["recipe"], "loop": loop.model_dump(mode="json")}, self.recipe)
         if changed:
             raise TrainingError(
                 f"{self.out} holds a training by another recipe ({'; '.join(changed[:4])}): go on with that one, give "
@@ -255,13 +285,21 @@ class Training(Generic[Batch]):
         self.task.module.load_state_dict(kept["module"])
         self.optimiser.load_state_dict(kept["optimiser"])
         self.scaler.load_state_dict(kept["scaler"])
-        self.average.state, self.average.steps = kept["average"], kept["average_steps"]
+        self.average.steps = kept["average_steps"]
+        for name, value in self.average.state.items():
+            value.copy_(kept["average"][name])  # as the checkpoint may come from another device
         self.best, self.epoch = kept["best"], kept["epoch"]
+
+
+def start_afresh(out: Path) -> None:
+    """Forget the training in a folder: its checkpoint and its measures."""
+    for name in (CHECKPOINT, METRICS):
+        (out / name).unlink(missing_ok=True)
 
 
 def read_metrics(out: Path) -> list[dict[str, Any]]:
     """Rows of a training's metrics.jsonl, none where there is no such file."""
-    path = out / "metrics.jsonl"
+    path = out / METRICS
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 

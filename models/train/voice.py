@@ -80,7 +80,7 @@ def encode_part(items: list[Item], front_end: FrontEnd, made_by: dict[str, Any],
     speakers = [item.speaker for item in items]
     made_by = made_by | {"clips": [item.path.name for item in items]}
     kept = load_checkpoint(cache)
-    if kept and kept["made_by"] == made_by:
+    if kept and kept.get("made_by") == made_by:
         return Encoded(kept["copies"], labels, corpora, speakers)
     clips = [read_clip(item.path) for item in items]
     encoded = [front_end(clips), front_end([trim_silence(clip) for clip in clips])]

@@ -41,7 +41,7 @@ class TextEncoder(nn.Module):
         """
         try:
             pretrained = AlbertModel.from_pretrained(source)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it takes a folder that is not there for a hub's name
             raise ValueError(_not_there(source)) from error
         try:
             self.albert.load_state_dict(pretrained.state_dict(), strict=True)
@@ -53,7 +53,7 @@ def load_tokenizer(source: str) -> Tokenizer:
     """ALBERT's tokenizer from a local folder, or of that name on the hub. ValueError when there is none."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it takes a folder that is not there for a hub's name
         raise ValueError(_not_there(source)) from error
 
     def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import config, label, plan, status
+from pipelines.cli import config, evaluate, label, plan, status, train
 from pipelines.cli.console import errors
 from pipelines.cli.models import app as models_app
 from pipelines.errors import EXIT_FAILED, EXIT_USAGE, JobError, SettingsError
@@ -22,7 +22,9 @@ app = typer.Typer(
 app.command(name="label", epilog=label.EXAMPLES)(label.label)
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="status", epilog=status.EXAMPLES)(status.status)
-app.add_typer(models_app, name="models", help="The weights that FV2ES runs on: list, pull, verify.")
+app.command(name="evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(name="train", epilog=train.EXAMPLES)(train.train)
+app.add_typer(models_app, name="models", help="The weights that FV2ES runs on: list, info, pull, verify.")
 app.add_typer(config.app, name="config", help="Settings: show those in force, validate a file.")
 
 
