@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from models.face import FaceBranch, FaceConfig, standardise, to_channels_last
 from models.train.bags import draw_bags
-from models.train.checkpoint import save_checkpoint
-from models.train.loop import LoopSettings, Recipe, Training
+from models.train.checkpoint import load_checkpoint, save_checkpoint
+from models.train.loop import LoopSettings, Recipe, Training, TrainingError
 from models.train.pictures import augment, erase, load_pictures
 from models.train.schedule import one_cycle
 
@@ -34,6 +34,7 @@ class FaceRecipe(Recipe):
     erase_share: float = 0.33
     mild_epochs: int = 5  # the last ones: augmented by half, nothing mixed or erased, nearer to what will be seen
     pool_steps: int = 1500
+    starts_from: str | None = None  # face.pt of an earlier training, whose weights this one goes on with
 
 
 def side_px(recipe: FaceRecipe, epoch: int, epochs: int) -> int:
@@ -168,6 +169,14 @@ def bag_accuracies(branch: FaceBranch, embeddings: Tensor, labels: Tensor) -> di
     }
 
 
+def _state_of(path: Path) -> dict[str, Tensor]:
+    trained = load_checkpoint(path)
+    if trained is None:
+        raise TrainingError(f"starts_from: there is no {path}; train that one first")
+    state: dict[str, Tensor] = trained["state"]
+    return state
+
+
 def train_face(
     data: Path,
     out: Path,
@@ -180,6 +189,8 @@ def train_face(
     fit, tune = (load_pictures(data, part)[:2] for part in ("fit", "tune"))
     torch.manual_seed(loop.seed)
     branch = to_channels_last(FaceBranch(config))
+    if recipe.starts_from is not None:
+        branch.load_state_dict(_state_of(Path(recipe.starts_from)))
     task = FaceTask(branch, fit, tune, recipe, loop.epochs)
     kept = {"model": asdict(config), "recipe": recipe.model_dump()}
     outcome = Training(task, loop, kept, out).run(on_epoch)
