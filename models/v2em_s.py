@@ -71,6 +71,7 @@ class EmotionModel:
         model_id: str,
         branches: tuple[TextBranch, VoiceBranch | VoiceEnsemble, FaceBranch],
         calibrations: Sequence[Calibration],
+        evidence: Sequence[Calibration],
         fusion_weights: Sequence[float],
         encoders: tuple[MiniLM, WhisperStates],
         device: str = "cpu",
@@ -80,7 +81,7 @@ class EmotionModel:
         for branch in branches:
             branch.eval().requires_grad_(False).to(device)
         self.text, self.voice, self.face = branches
-        self.calibrations = tuple(calibrations)
+        self.calibrations, self.evidence = tuple(calibrations), tuple(evidence)
         self.fusion_weights = torch.tensor(fusion_weights)
         self.minilm, self.whisper = encoders
 
@@ -114,12 +115,17 @@ class EmotionModel:
             load_strictly(branch, state, modality, weights)
         branches[2].fuse()
         calibrations = [Calibration(**config["calibration"][modality]) for modality in MODALITIES]
+        held = config.get("evidence", config["calibration"])  # the first weights had one calibration for both
+        evidence = [Calibration(**held[modality]) for modality in MODALITIES]
         fusion_weights = [config["fusion"][modality] for modality in MODALITIES]
-        return cls(model_id, branches, calibrations, fusion_weights, (minilm, whisper), device)
+        return cls(model_id, branches, calibrations, evidence, fusion_weights, (minilm, whisper), device)
 
     @torch.inference_mode()
     def predict(self, utterances: Sequence[UtteranceInput], batch_size: int = 32) -> Predictions:
         """Label any number of utterances; the batch size decides speed and memory, never a label.
+
+        A branch alone gives what it is calibrated to, common emotions being likelier. Several are joined as evidence,
+        all emotions being as likely beforehand: what is common in each branch's corpora is not counted again and again.
 
         Raises ValueError when an utterance has neither text, nor sound, nor a face, or an array of a wrong shape.
         """
@@ -128,14 +134,17 @@ class EmotionModel:
         count = len(utterances)
         present = torch.tensor([u.present() for u in utterances], dtype=torch.bool).view(count, len(MODALITIES))
         odds = torch.full((count, len(MODALITIES), len(EMOTIONS)), float("nan"))
+        evidence = odds.clone()
         label: tuple[Callable[[Sequence[UtteranceInput], int], Tensor], ...]
         label = (self._text_logits, self._voice_logits, self._face_logits)
         for m in range(len(MODALITIES)):
             rows = torch.nonzero(present[:, m])[:, 0].tolist()
             if rows:
-                logits = label[m]([utterances[row] for row in rows], batch_size)
-                odds[rows, m] = log_odds(logits.cpu(), self.calibrations[m])
-        fused = fuse_logits(odds, present, self.fusion_weights) if count else torch.zeros(0, len(EMOTIONS))
+                logits = label[m]([utterances[row] for row in rows], batch_size).cpu()
+                odds[rows, m] = log_odds(logits, self.calibrations[m])
+                evidence[rows, m] = log_odds(logits, self.evidence[m])
+        joined = torch.where((present.sum(dim=1) > 1)[:, None, None], evidence, odds)
+        fused = fuse_logits(joined, present, self.fusion_weights) if count else torch.zeros(0, len(EMOTIONS))
         text_p, audio_p, face_p = odds.sigmoid().unbind(dim=1)
         return Predictions(fused.sigmoid().numpy(), text_p.numpy(), audio_p.numpy(), face_p.numpy(), present.numpy())
 

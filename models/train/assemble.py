@@ -21,30 +21,39 @@ from models.weights_file import save_weights
 FILES = {"text": "text.pt", "audio": "voice.whisper-states.pt", "face": "face.pt"}
 
 
-def information_share(logits: Tensor, targets: Tensor, calibration: Calibration) -> float:
+SPOKEN = "MELD"
+"""Of the corpora of words the one that was said: what a transcript knows is measured on it, not on what was written."""
+
+
+def evidence_of(logits: Tensor, targets: Tensor) -> Calibration:
+    """The calibration by which each emotion that occurs would be as likely as any other beforehand."""
+    return fit_calibration(logits, targets, _balance(targets))
+
+
+def information_share(logits: Tensor, targets: Tensor) -> float:
     """How much of the uncertainty about the label a branch removes on held-out items: 1 - cross-entropy / entropy.
 
     Each emotion that occurs weighs alike, so that it isn't a matter of how common neutral is in a corpus.
     """
-    if targets.ndim == 1:
-        targets = torch.nn.functional.one_hot(targets, len(EMOTIONS)).float()
-    mass = targets.sum(dim=0)
-    occurring = mass > 0
-    weights = (targets / mass.clamp_min(1e-9)).sum(dim=1)
-    balanced = fit_calibration(logits, targets, weights)
-    scores = log_odds(logits, Calibration(calibration.temperature, balanced.bias))
-    log_p = torch.nn.functional.logsigmoid(scores)
+    targets, weights = _one_row_an_item(targets), _balance(targets)
+    log_p = torch.nn.functional.logsigmoid(log_odds(logits, evidence_of(logits, targets)))
     cross_entropy = -(weights[:, None] * targets * log_p).sum() / weights.sum()
-    return max(0.0, 1 - float(cross_entropy) / math.log(int(occurring.sum())))
+    return max(0.0, 1 - float(cross_entropy) / math.log(int((targets.sum(dim=0) > 0).sum())))
+
+
+def _one_row_an_item(targets: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(targets, len(EMOTIONS)).float() if targets.ndim == 1 else targets
+
+
+def _balance(targets: Tensor) -> Tensor:
+    hot = _one_row_an_item(targets)
+    return (hot / hot.sum(dim=0).clamp_min(1e-9)).sum(dim=1)
 
 
 def fusion_weights(shares: dict[str, float]) -> dict[str, float]:
-    """Weights that sum to 1, so that one branch alone keeps its log-odds: halfway between `shares` and equal ones.
-
-    Halfway, as the shares come from different corpora, some easier than others, and none is of fused labels.
-    """
+    """Weights as the shares are to one another, which sum to 1, so that one branch alone keeps its log-odds."""
     total = sum(shares.values())
-    weights = {name: round(0.5 * share / total + 0.5 / len(shares), 4) for name, share in shares.items()}
+    weights = {name: round(share / total, 4) for name, share in shares.items()}
     *others, last = weights
     weights[last] = 1 - sum(weights[name] for name in others)
     return weights
@@ -55,16 +64,19 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
 
     Voice gets a temperature alone: how often an emotion occurs in acted speech was decided by those who recorded it.
     """
-    config: dict[str, Any] = {"calibration": {}, "fusion": {}}
+    config: dict[str, Any] = {"calibration": {}, "evidence": {}, "fusion": {}}
     state: dict[str, Tensor] = {}
     for modality in MODALITIES:
         trained = load_checkpoint(branches / FILES[modality])
         if trained is None:
             raise FileNotFoundError(f"{branches / FILES[modality]} is missing: train the {modality} branch first")
-        calibration = fit_calibration(trained["tune_logits"], trained["tune_labels"], with_bias=modality != "audio")
+        logits, labels = trained["tune_logits"], trained["tune_labels"]
+        calibration = fit_calibration(logits, labels, with_bias=modality != "audio")
         config[modality] = trained["config"]
         config["calibration"][modality] = asdict(calibration)
-        config["fusion"][modality] = information_share(trained["tune_logits"], trained["tune_labels"], calibration)
+        config["evidence"][modality] = asdict(evidence_of(logits, labels))
+        spoken = [modality != "text" or corpus == SPOKEN for corpus in trained.get("tune_corpora", [""] * len(labels))]
+        config["fusion"][modality] = information_share(logits[spoken], labels[spoken])
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
     config["fusion"] = fusion_weights(config["fusion"])
     temporary = out.with_suffix(".tmp")

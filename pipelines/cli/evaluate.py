@@ -84,7 +84,9 @@ def evaluate(
 
 def show(report: "Report") -> None:
     """The headlines as a table."""
-    table = Table("set", "items", "accuracy", "majority", "UAR", "weighted F1", "WAcc", "AUC", "ECE", box=None)
+    table = Table("set", "items", "accuracy", "majority", "UAR", "wF1", "WAcc", "AUC", "ECE", box=None)
+    for column in table.columns:
+        column.no_wrap = True  # a script's pipe has 80 columns, and a figure cut in two is none
     for name, found in report.reports.items():
         low, high = found.accuracy.interval_95 or (0.0, 0.0)
         decided = found.decisions
@@ -96,7 +98,7 @@ def show(report: "Report") -> None:
             f"{found.accuracy.baselines['majority']:.3f}",
             *("-" if measure.value is None else f"{measure.value:.3f}" for measure in measures),
         )
-    console.print(table, soft_wrap=True)
+    console.print(table, soft_wrap=True, crop=False)
 
 
 def _corpus(given: str) -> tuple[str, Path]:
