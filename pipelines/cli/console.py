@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from pipelines.config import Config, load
+
+WIDEST_TABLE = 240  # characters
 
 out = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -43,3 +46,9 @@ def duration(milliseconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """1 video, 2 videos."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def print_unbroken(table: Table) -> None:
+    """A table as wide as its figures are, also in a pipe of 80 columns: a figure cut in two is none."""
+    widest = out.measure(table, options=out.options.update(max_width=WIDEST_TABLE)).maximum
+    Console(width=max(out.width, widest), highlight=False).print(table)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipelines.cli.console import JsonOption
+from pipelines.cli.console import JsonOption, print_unbroken
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
 from pipelines.errors import SettingsError
@@ -85,8 +85,6 @@ def evaluate(
 def show(report: "Report") -> None:
     """The headlines as a table."""
     table = Table("set", "items", "accuracy", "majority", "UAR", "wF1", "WAcc", "AUC", "ECE", box=None)
-    for column in table.columns:
-        column.no_wrap = True  # a script's pipe has 80 columns, and a figure cut in two is none
     for name, found in report.reports.items():
         low, high = found.accuracy.interval_95 or (0.0, 0.0)
         decided = found.decisions
@@ -98,7 +96,7 @@ def show(report: "Report") -> None:
             f"{found.accuracy.baselines['majority']:.3f}",
             *("-" if measure.value is None else f"{measure.value:.3f}" for measure in measures),
         )
-    console.print(table, soft_wrap=True, crop=False)
+    print_unbroken(table)
 
 
 def _corpus(given: str) -> tuple[str, Path]:

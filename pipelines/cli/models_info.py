@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.catalogue import CatalogueError, Entry, digest, find, locate
-from pipelines.cli.console import JsonOption, out
+from pipelines.cli.console import JsonOption, out, print_unbroken
 from pipelines.errors import SettingsError
 
 EMOTION_MODEL = "v2em-s"
@@ -107,7 +107,7 @@ def _show_emotion_model(known: dict[str, Any]) -> None:
         row = [name, found["part"], f"{found['items']:,}", accuracy, majority, *(f"{value:.3f}" for value in values)]
         table.add_row(*map(escape, row))
     out.print()
-    out.print(table, soft_wrap=True)
+    print_unbroken(table)
     out.print("Brackets: 95% interval over items. UAR: among the emotions that the corpus has.", soft_wrap=True)
     if not known["measured_on_these_weights"]:
         out.print("[red]These were measured on other weights than those that are here.[/]", soft_wrap=True)
