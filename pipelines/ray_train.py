@@ -4,6 +4,7 @@ Each worker runs the same training, and finds by torch.distributed that it is on
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,10 @@ def train_on_ray(
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=on_gpus),
             run_config=RunConfig(name="fv2es", storage_path=str(storage)),
         )
-        return _measures(trainer, rows, on_epoch)
+        try:
+            return _measures(trainer, rows, on_epoch)
+        finally:
+            shutil.rmtree(storage, ignore_errors=True)  # Ray's notes on its workers; ours are in `out`
 
 
 def _measures(trainer: TorchTrainer, rows: Queue, on_epoch: OnEpoch) -> dict[str, float]:
