@@ -30,10 +30,10 @@ from models.evaluate.report import SetReport
 from models.evaluate.run import load_subject, report_sets
 from models.evaluate.scored import Scored
 from models.evaluate.takes import score_takes
+from models.train.manifest import SAME_EMOTION
 from tests.labelling import labels
 
 DATASETS = ("RAVDESS", "MEAD (sample)")
-SAME_EMOTION = {"calm": "neutral"}
 BRANCHES = {"text": "text_p", "voice": "audio_p", "face": "face_p"}
 Row = dict[str, Any]
 

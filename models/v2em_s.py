@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.batches import in_batches
 from models.calibration import Calibration, log_odds
 from models.emotions import EMOTIONS, MODALITIES
 from models.face import FaceBranch, FaceConfig
@@ -154,7 +155,7 @@ class EmotionModel:
         def classify(chosen: list[int]) -> Tensor:
             return self.text(*self.minilm.encode([token_ids[i] for i in chosen]))
 
-        return _in_batches([len(ids) for ids in token_ids], batch_size, classify)
+        return in_batches([len(ids) for ids in token_ids], batch_size, classify)
 
     def _voice_logits(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Tensor:
         states = self.whisper.encode([u.pcm for u in utterances if u.pcm is not None], batch_size)
@@ -163,7 +164,7 @@ class EmotionModel:
             padded, mask = pad_ragged([states[i] for i in chosen])
             return self.voice(padded.to(self.device), mask.to(self.device))
 
-        return _in_batches([len(state) for state in states], batch_size, classify)
+        return in_batches([len(state) for state in states], batch_size, classify)
 
     def _face_logits(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Tensor:
         crops = [np.ascontiguousarray(u.faces) for u in utterances if u.faces is not None]
@@ -177,17 +178,7 @@ class EmotionModel:
             times, _ = pad_ragged([times_s[i] for i in chosen])
             return self.face.classify(padded, times.to(self.device), mask.to(self.device))
 
-        return _in_batches([len(crop) for crop in crops], batch_size, classify)
-
-
-def _in_batches(lengths: Sequence[int], batch_size: int, classify: Callable[[list[int]], Tensor]) -> Tensor:
-    """Run `classify` over all rows, those of like length together, and give its logits in the rows' own order."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    logits = torch.empty(len(lengths), len(EMOTIONS))
-    for first in range(0, len(order), batch_size):
-        chosen = order[first : first + batch_size]
-        logits[chosen] = classify(chosen).float().cpu()
-    return logits
+        return in_batches([len(crop) for crop in crops], batch_size, classify)
 
 
 def check_utterance(index: int, utterance: UtteranceInput) -> None:

@@ -32,11 +32,30 @@ def save_weights(path: Path, model_id: str, config: Mapping[str, Any], state: Ma
         "modalities": json.dumps(MODALITIES),
         "config": json.dumps(config, sort_keys=True),
     }
-    save_file(tensors, str(path), metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     """(model_id, config, state in fp32). WeightsError when it is no file of V2EM-S, or orders labels otherwise."""
+    metadata, state = read_tensors(path, FORMAT)
+    for name, ours in (("emotions", EMOTIONS), ("modalities", MODALITIES)):
+        theirs = tuple(json.loads(metadata.get(name, "[]")))
+        if theirs != ours:
+            raise WeightsError(f"{path} has the {name} {list(theirs)}; this version has {list(ours)}, in that order")
+    floats = {name: (v.float() if v.is_floating_point() else v) for name, v in state.items()}
+    return metadata["model_id"], json.loads(metadata["config"]), floats
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file under a temporary name, then rename it: whole, or not at all."""
+    temporary = path.with_suffix(".tmp")
+    save_file(dict(tensors), str(temporary), metadata)
+    temporary.chmod(0o644)  # safetensors makes it private
+    temporary.replace(path)
+
+
+def read_tensors(path: Path, file_format: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file. WeightsError when it is none, or says it is of another format."""
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}")
     try:
@@ -45,14 +64,9 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(f"{path} is of format {metadata.get('format')!r}; this version reads {FORMAT!r}")
-    for name, ours in (("emotions", EMOTIONS), ("modalities", MODALITIES)):
-        theirs = tuple(json.loads(metadata.get(name, "[]")))
-        if theirs != ours:
-            raise WeightsError(f"{path} has the {name} {list(theirs)}; this version has {list(ours)}, in that order")
-    floats = {name: (v.float() if v.is_floating_point() else v) for name, v in state.items()}
-    return metadata["model_id"], json.loads(metadata["config"]), floats
+    if metadata.get("format") != file_format:
+        raise WeightsError(f"{path} is of format {metadata.get('format')!r}; this version reads {file_format!r}")
+    return metadata, state
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path) -> None:

@@ -25,7 +25,7 @@ def read_input(item: Item, trim: bool) -> UtteranceInput:
     """Everything that the item offers; `trim` cuts silence off both ends of its sound, as a speech detector would."""
     pcm, faces = None, None
     if item.sound is not None:
-        pcm = read_sound(item.sound, item.sound_channel)[_sample(item.start_s, 0) : _sample(item.end_s, None)]
+        pcm = sound_of(item)
         pcm = trim_silence(pcm) if trim and len(pcm) > PCM_RATE_HZ // 100 else pcm
     if item.image is not None:
         faces = as_crop(item.image)[None]
@@ -35,8 +35,12 @@ def read_input(item: Item, trim: bool) -> UtteranceInput:
     return UtteranceInput(item.text, pcm, faces, times_s)
 
 
-def _sample(at_s: float | None, otherwise: int | None) -> int | None:
-    return otherwise if at_s is None else round(at_s * PCM_RATE_HZ)
+def sound_of(item: Item) -> np.ndarray:
+    """Mono samples float32 [N] at 16 kHz of the item alone, none where it has no sound."""
+    if item.sound is None:
+        return np.zeros(0, np.float32)
+    first, end = (None if at_s is None else round(at_s * PCM_RATE_HZ) for at_s in (item.start_s, item.end_s))
+    return read_sound(item.sound, item.sound_channel)[first:end]
 
 
 @lru_cache(maxsize=2)  # the utterances of a dialogue follow each other, and share one file

@@ -79,10 +79,7 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
         config["fusion"][modality] = information_share(logits[spoken], labels[spoken])
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
     config["fusion"] = fusion_weights(config["fusion"])
-    temporary = out.with_suffix(".tmp")
-    save_weights(temporary, model_id, config, state)
-    temporary.chmod(0o644)  # safetensors makes it private
-    temporary.replace(out)
+    save_weights(out, model_id, config, state)
     return config
 
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.batches import in_batches
 from models.emotions import EMOTIONS
 from models.metrics import weighted_f1
 from models.text import MiniLM, TextBranch, TextConfig
@@ -143,13 +144,12 @@ class TextTask:
 def logits_of(branch: TextBranch, minilm: MiniLM, token_ids: Sequence[Sequence[int]], batch_size: int = 128) -> Tensor:
     """Logits [N, 7] in eval mode, in float32."""
     branch.eval()
-    order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
-    logits = torch.empty(len(order), len(EMOTIONS))
+
+    def classify(chosen: list[int]) -> Tensor:
+        return branch(*minilm.encode([token_ids[i] for i in chosen]))
+
     with torch.inference_mode():
-        for first in range(0, len(order), batch_size):
-            chosen = order[first : first + batch_size]
-            logits[chosen] = branch(*minilm.encode([token_ids[i] for i in chosen])).float().cpu()
-    return logits
+        return in_batches([len(ids) for ids in token_ids], batch_size, classify)
 
 
 def train_text(

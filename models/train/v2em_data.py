@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.corpora.item import Corpus, Item
-from models.evaluate.inputs import PICTURE_STEP_S, UnreadableError, as_crop, read_sound
+from models.evaluate.inputs import PICTURE_STEP_S, UnreadableError, as_crop, sound_of
 from models.evaluate.scored import Scored
 from models.train.checkpoint import load_checkpoint, save_checkpoint
 from models.train.loop import TrainingError
@@ -112,14 +112,6 @@ def look_through(corpus: Corpus, config: V2emConfig, detector: Callable[[], Face
         )
     items, kept = zip(*pairs, strict=True)
     return V2emPart(items, kept, corpus.label_space, config, len(corpus.items) - len(items))
-
-
-def sound_of(item: Item) -> np.ndarray:
-    """Mono samples float32 [N] at 16 kHz of the item alone, none where it has no sound."""
-    if item.sound is None:
-        return np.zeros(0, np.float32)
-    first, end = (None if at_s is None else round(at_s * PCM_RATE_HZ) for at_s in (item.start_s, item.end_s))
-    return read_sound(item.sound, item.sound_channel)[first:end]
 
 
 def _present(item: Item, looked: Looked, config: V2emConfig) -> Tensor:

@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from models.v2em.config import V2emConfig
 from models.v2em.model import V2EM
-from models.weights_file import WeightsError, load_strictly
+from models.weights_file import load_strictly, read_tensors, write_tensors
 
 FORMAT = "v2em/1"
 PREFIX = "v2em"
@@ -44,10 +42,7 @@ def save_v2em(path: Path, trained: TrainedV2em) -> None:
         "deploy": json.dumps(trained.deploy),
         "config": json.dumps(asdict(trained.model.config), sort_keys=True),
     }
-    temporary = path.with_suffix(".tmp")
-    save_file(state, str(temporary), metadata)
-    temporary.chmod(0o644)  # safetensors makes it private
-    temporary.replace(path)
+    write_tensors(path, state, metadata)
 
 
 def load_v2em(path: Path) -> TrainedV2em:
@@ -55,16 +50,7 @@ def load_v2em(path: Path) -> TrainedV2em:
 
     Raises WeightsError when it is no such file, or when a tensor is missing, unknown or of another shape.
     """
-    if not path.is_file():
-        raise WeightsError(f"no weights file at {path}")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(f"{path} is of format {metadata.get('format')!r}; this version reads {FORMAT!r}")
+    metadata, state = read_tensors(path, FORMAT)
     deploy, emotions = json.loads(metadata["deploy"]), tuple(json.loads(metadata["emotions"]))
     model = V2EM(TypeAdapter(V2emConfig).validate_python(json.loads(metadata["config"]))).eval()
     if deploy:

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.batches import in_batches
 from models.log_mel import log_mel_slices
 from models.train.checkpoint import load_checkpoint, save_checkpoint
 from models.train.loop import LoopSettings, Recipe, Training
@@ -123,15 +124,14 @@ def logits_of(
 ) -> Tensor:
     """Logits [N, 7] in eval mode, clips of like length together."""
     branch.eval()
-    order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-    logits: list[Tensor] = [torch.empty(0)] * len(clips)
+
+    def classify(chosen: list[int]) -> Tensor:
+        items, mask = pad_ragged([clips[i].float() for i in chosen])
+        logits: Tensor = branch(items.to(device), mask.to(device))
+        return logits
+
     with torch.no_grad():
-        for first in range(0, len(order), batch_size):
-            chosen = order[first : first + batch_size]
-            items, mask = pad_ragged([clips[i].float() for i in chosen])
-            for row, scores in zip(chosen, branch(items.to(device), mask.to(device)).float().cpu(), strict=True):
-                logits[row] = scores
-    return torch.stack(logits)
+        return in_batches([len(clip) for clip in clips], batch_size, classify)
 
 
 def unweighted_recall(logits: Tensor, labels: Tensor) -> float:
