@@ -46,6 +46,12 @@ class SpeechSettings(Settings):
     align_model: str | None = Field(
         None, description="For the whisperx aligner: a folder or hub name of a wav2vec2 model; null: whisperx's choice."
     )
+    transcripts: Literal["beside", "ignore"] = Field(
+        "beside", description="Whether a transcript beside a video (.TextGrid, .srt, .vtt, .json, .txt) is used."
+    )
+    max_transcript_bytes: int = Field(
+        4_000_000, ge=1_000, le=100_000_000, description="Larger transcripts are not read; speech is recognised."
+    )
 
 
 class WindowSettings(Settings):

@@ -42,11 +42,23 @@ class Video:
     status: str = "ok"
     reason: str | None = None
     retryable: bool = False
+    transcript_uri: str | None = None
+    transcript_size: int | None = None
+    transcript_etag_or_mtime: str | None = None
+    transcript: str | None = None
+
+    @property
+    def identity(self) -> tuple[str | int | None, ...]:
+        """What tells this version of this video from all others, its transcript included; a changed file is another."""
+        media = (self.uri, self.size, self.etag_or_mtime)
+        if self.transcript_uri is None:
+            return media
+        return (*media, self.transcript_uri, self.transcript_size, self.transcript_etag_or_mtime)
 
     @property
     def video_id(self) -> str:
-        """16 hex digits that name this version of this video: a changed file is another video."""
-        return video_id(SourceFile(self.uri, self.size, self.etag_or_mtime))
+        """16 hex digits of the identity."""
+        return hashlib.sha256("\n".join(map(str, self.identity)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,25 @@ class Shard:
 
 
 def video_id(file: SourceFile) -> str:
-    """16 hex digits that name one version of one file."""
-    return hashlib.sha256(
-        f"{file.uri}\n{file.size}\n{file.etag_or_mtime}".encode("utf-8", "surrogateescape")
-    ).hexdigest()[:16]
+    """16 hex digits that name one version of one file and of its transcript."""
+    return video_of(file).video_id
+
+
+def video_of(file: SourceFile) -> Video:
+    """A video of which nothing is known yet but its file and its transcript."""
+    beside = file.transcript
+    if beside is None:
+        return Video(file.uri, file.size, file.etag_or_mtime)
+    refused = f"not used: {beside.uri.rpartition('/')[2]}: {beside.problem}" if beside.problem else None
+    return Video(
+        file.uri,
+        file.size,
+        file.etag_or_mtime,
+        transcript_uri=beside.uri,
+        transcript_size=beside.size,
+        transcript_etag_or_mtime=beside.etag_or_mtime,
+        transcript=refused,
+    )
 
 
 def choose_shard_ms(total_media_ms: int, workers: int) -> int:
@@ -142,9 +169,7 @@ def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str) -> list[Sha
 
 
 def _shard(segments: Sequence[Segment], recipe_id: str) -> Shard:
-    identity = [
-        [item.video.uri, item.video.size, item.video.etag_or_mtime, item.start_ms, item.end_ms] for item in segments
-    ]
+    identity = [[*item.video.identity, item.start_ms, item.end_ms] for item in segments]
     canonical = json.dumps([recipe_id, identity], separators=(",", ":"), ensure_ascii=True)
     return Shard(hashlib.sha256(canonical.encode()).hexdigest()[:20], tuple(segments))
 
@@ -181,4 +206,4 @@ def from_table(table: pa.Table) -> list[Shard]:
 
 def failed_video(file: SourceFile, status: str, reason: str, retryable: bool) -> Video:
     """A video that could not be opened: it is planned all the same, so that the ledger says why."""
-    return replace(Video(file.uri, file.size, file.etag_or_mtime), status=status, reason=reason, retryable=retryable)
+    return replace(video_of(file), status=status, reason=reason, retryable=retryable)

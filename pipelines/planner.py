@@ -1,7 +1,7 @@
 """Make the plan of a run: the corpus as it is, less what is committed, with what an unfinished run had planned."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,10 +25,15 @@ from pipelines.plan import (
     round_to_anchor,
     segments_of,
     video_id,
+    video_of,
 )
 
 MAX_SEGMENT_MS = 5 * 60_000
 """A segment's sound and crops are in memory together: some 20 MB."""
+
+
+_OF_SEGMENTS = frozenset(("status", "reason", "retryable", "transcript"))
+"""What the ledger says of each segment by these names isn't what was planned of the video."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,11 @@ def make_plan(
     kept = _kept_shards(store, partition, in_corpus.keys()) if store else []
     covered = _with_shards(done, kept)
 
-    known = [video for name, video in _known_videos(committed, kept).items() if name in in_corpus]
+    known = [
+        replace(video, transcript=video_of(in_corpus[name]).transcript)
+        for name, video in _known_videos(committed, kept).items()
+        if name in in_corpus
+    ]
     new = probe_files((file for name, file in in_corpus.items() if name not in covered), config)
     videos = [*known, *new]
     segments = _cut_all(videos, covered, config, workers)
@@ -114,7 +123,7 @@ def _with_shards(done: Mapping[str, list[Interval]], kept: Iterable[Shard]) -> d
 def _known_videos(committed: pa.Table, kept: Iterable[Shard]) -> dict[str, Video]:
     """Videos that need no probing: the ledger or the kept plan describes them. They may still have parts to do."""
     readable = committed.filter(pc.not_equal(committed["duration_ms"], 0))
-    fields = [name for name in Video.__dataclass_fields__ if name not in ("status", "reason", "retryable")]
+    fields = [name for name in Video.__dataclass_fields__ if name not in _OF_SEGMENTS]
     known = {row.pop("video_id"): Video(**row) for row in readable.select([*fields, "video_id"]).to_pylist()}
     return known | {item.video.video_id: item.video for shard in kept for item in shard.segments}
 
@@ -168,10 +177,8 @@ def probe_files(files: Iterable[SourceFile], config: Config) -> Iterable[Video]:
         if isinstance(found, UnreadableMedia):
             yield failed_video(file, found.status, found.reason, found.retryable)
         else:
-            yield Video(
-                uri=file.uri,
-                size=file.size,
-                etag_or_mtime=file.etag_or_mtime,
+            yield replace(
+                video_of(file),
                 duration_ms=found.duration_ms,
                 width=found.width,
                 height=found.height,
