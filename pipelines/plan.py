@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -193,15 +194,45 @@ def to_table(shards: Iterable[Shard]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PLANNED)
 
 
-def from_table(table: pa.Table) -> list[Shard]:
-    """The shards of a stored plan, in their stored order."""
+class PlanError(ValueError):
+    """A stored plan that isn't what was stored."""
+
+
+def from_table(table: pa.Table, recipe_id: str) -> list[Shard]:
+    """The shards of a stored plan, in their stored order.
+
+    Raises:
+        PlanError: the table is no plan of this recipe, or was changed: every id must be the digest of what it names.
+    """
     grouped: dict[str, list[Segment]] = {}
     fields = set(Video.__dataclass_fields__)
-    for row in table.to_pylist():
+    for row in _planned_rows(table):
         video = Video(**{name: value for name, value in row.items() if name in fields})
         segment = Segment(video, row["segment_index"], row["start_ms"], row["end_ms"])
+        if video.video_id != row["video_id"] or not 0 <= segment.start_ms <= segment.end_ms <= video.duration_ms:
+            raise PlanError(f"the id or the times of {video.uri!r} are not its own")
         grouped.setdefault(row["shard_id"], []).append(segment)
-    return [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
+    shards = [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
+    for shard in shards:
+        if shard.shard_id != _shard(shard.segments, recipe_id).shard_id:
+            raise PlanError(f"shard {shard.shard_id!r} doesn't hold what its id says")
+    return shards
+
+
+def _planned_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows of a table that has the columns of `PLANNED`, of its types, and no nulls where it has none."""
+    different = [field.name for field in PLANNED if field.name not in table.column_names]
+    different += [name for name in table.column_names if name not in PLANNED.names]
+    if different:
+        raise PlanError(f"its columns are others: {', '.join(map(repr, sorted(different)[:5]))}")
+    for field in PLANNED:
+        column = table[field.name]
+        if column.type != field.type or (column.null_count and not field.nullable):
+            raise PlanError(f"its column {field.name!r} is not of the kind it should be")
+    try:
+        return list(table.to_pylist())
+    except UnicodeDecodeError as error:
+        raise PlanError("its texts are not valid UTF-8") from error
 
 
 def failed_video(file: SourceFile, status: str, reason: str, retryable: bool) -> Video:

@@ -6,12 +6,12 @@ from contextlib import suppress
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from operators import cues
 from operators.cues import Cue, Script, TranscriptError, clean
 from operators.script_fit import check
 from operators.transcripts import READERS, choose, parse
+from tests.fuzzing import SUFFIXES, TRANSCRIPTS
 
 SRT = """1
 00:00:01,120 --> 00:00:04,736
@@ -270,14 +270,7 @@ def test_times_and_language_must_be_those_of_the_video() -> None:
     assert check(japanese, 10_000, "ja") == japanese.cues
 
 
-WORDS = (
-    '00:00:01,000 --> 00:00:02,000|-->|1|\n|\n\n|WEBVTT|text|<c>|[|]|{|}|"|:|,|0.5|-1|1e9|IntervalTier|"ooTextFile"|'
-    'TextGrid|<exists>|"segments"|"text"|"start"|"end"|null|NaN|\\ud800|a [1.0-2.0]: b|\ufeff|\0|é|&#|{\\an8}'
-).split("|")
-PLAUSIBLE = st.lists(st.sampled_from(WORDS), max_size=60).map("".join)
-
-
-@given(st.sampled_from(sorted(READERS)), st.one_of(st.binary(max_size=300), PLAUSIBLE.map(lambda text: text.encode())))
+@given(SUFFIXES, TRANSCRIPTS)
 def test_whatever_the_bytes_are_there_are_cues_or_one_kind_of_error(suffix: str, content: bytes) -> None:
     try:
         script = parse(suffix, content)
