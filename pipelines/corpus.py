@@ -65,7 +65,7 @@ def list_corpus(sources: Iterable[str], transcripts: bool = False, language: str
         for item in listed:
             if item.link and not item.named:
                 problem = _refusal(item, roots)
-                if problem or is_media_name(item.below):
+                if problem or (is_media_name(item.below) and not real(item.file.uri).is_dir()):
                     links[item.file.uri] = SourceFile(item.file.uri, 0, "", problem=problem) if problem else item.file
                 else:
                     skipped.add(item.file.uri)

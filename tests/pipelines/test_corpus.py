@@ -135,6 +135,7 @@ def test_links_are_followed_only_within_what_was_named(tmp_path: Path) -> None:
     (corpus / "out.txt").symlink_to(outside / "secret.mp4")
     (corpus / "more").symlink_to(outside / "more")
     (corpus / "sub" / "again").symlink_to(corpus)
+    (corpus / "sub" / "again.mp4").symlink_to(corpus)
     (corpus / "loop.mp4").symlink_to("loop.mp4")
     found = problems(corpus)
     assert set(found) == {"a.mp4", "b.mp4", "named.mp4", "out.mp4", "more", "loop.mp4"}
@@ -142,7 +143,7 @@ def test_links_are_followed_only_within_what_was_named(tmp_path: Path) -> None:
     assert str(found["out.mp4"]).startswith("a link that leads out of the corpus; name its target")
     assert str(found["more"]).startswith("a link to a folder outside the corpus; name that folder")
     assert "Too many levels of symbolic links" in str(found["loop.mp4"])
-    assert list_corpus([str(corpus)]).skipped == 4  # blobs/0123, twice.mp4, out.txt, sub/again
+    assert list_corpus([str(corpus)]).skipped == 5  # blobs/0123, twice.mp4, out.txt, sub/again, sub/again.mp4
     assert problems(corpus, outside)["c.mp4"] is None
     assert "out.mp4" not in problems(corpus, outside)  # its target is listed by its own name
 
