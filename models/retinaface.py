@@ -6,6 +6,7 @@ package builds it on ResNet-50 only; `MobileNetV1Quarter` is the small body (0.4
 """
 
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -164,10 +165,23 @@ def load_mobilenet(weights: Path, device: str = "cpu") -> RetinaFace:
     """Load the MobileNet-0.25 detector from its published state dict (keys prefixed `module.`).
 
     Raises:
-        ValueError: the file holds other weights.
+        ValueError: the file holds other weights, or anything but tensors.
     """
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    state = load_tensors(weights)
     return RetinaFace(mobilenet_from_state(state), CAFFE_BGR, device)
+
+
+def load_tensors(weights: Path) -> dict[str, torch.Tensor]:
+    """The state dict in a file of torch.save. A pickle that asks for anything else to be made or run is refused.
+
+    Raises:
+        ValueError: the file holds anything but tensors.
+    """
+    try:
+        state: dict[str, torch.Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{weights} holds something else than weights and is not loaded: {error}") from error
+    return state
 
 
 def mobilenet_from_state(state: Mapping[str, torch.Tensor]) -> MobileNetRetinaFace:
@@ -184,7 +198,7 @@ def load_resnet50(weights: Path, device: str = "cpu") -> RetinaFace:
     """Load retinaface-pytorch's own ResNet-50 detector from its published state dict.
 
     Raises:
-        pickle.UnpicklingError: the file holds anything but tensors.
+        ValueError: the file holds anything but tensors.
     """
     # Imported here: it pulls in albumentations, which only this detector needs, and which would look for updates.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -192,5 +206,5 @@ def load_resnet50(weights: Path, device: str = "cpu") -> RetinaFace:
 
     # Not through the package's get_model, which unpickles whatever it has downloaded.
     model = Model(max_size=1, device="cpu")
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    model.load_state_dict(load_tensors(weights))
     return RetinaFace(model.model, IMAGENET_RGB, device)

@@ -37,13 +37,23 @@ def save_weights(path: Path, model_id: str, config: Mapping[str, Any], state: Ma
 
 def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     """(model_id, config, state in fp32). WeightsError when it is no file of V2EM-S, or orders labels otherwise."""
-    metadata, state = read_tensors(path, FORMAT)
+    metadata = check_weights(path)
+    _, state = read_tensors(path, FORMAT)
+    floats = {name: (v.float() if v.is_floating_point() else v) for name, v in state.items()}
+    return metadata["model_id"], json.loads(metadata["config"]), floats
+
+
+def check_weights(path: Path) -> dict[str, str]:
+    """The metadata of a weights file. WeightsError when it is no file of V2EM-S, or orders labels otherwise.
+
+    Reads the header alone. Nothing in the file is ever run: safetensors hold numbers, and a pickle isn't one.
+    """
+    metadata = _read_metadata(path, FORMAT)
     for name, ours in (("emotions", EMOTIONS), ("modalities", MODALITIES)):
         theirs = tuple(json.loads(metadata.get(name, "[]")))
         if theirs != ours:
             raise WeightsError(f"{path} has the {name} {list(theirs)}; this version has {list(ours)}, in that order")
-    floats = {name: (v.float() if v.is_floating_point() else v) for name, v in state.items()}
-    return metadata["model_id"], json.loads(metadata["config"]), floats
+    return metadata
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -56,17 +66,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
 def read_tensors(path: Path, file_format: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of a safetensors file. WeightsError when it is none, or says it is of another format."""
+    metadata = _read_metadata(path, file_format)
+    with safe_open(str(path), framework="pt") as file:
+        return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def _read_metadata(path: Path, file_format: str) -> dict[str, str]:
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}")
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     if metadata.get("format") != file_format:
         raise WeightsError(f"{path} is of format {metadata.get('format')!r}; this version reads {file_format!r}")
-    return metadata, state
+    return metadata
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path) -> None:

@@ -26,6 +26,9 @@ LOOP_COMPRESSION = 2.4  # text that zlib makes this many times smaller says the 
 LOOP_TIMES = 3  # a phrase said this often in a row is a loop of the model's, not of the speaker's
 LOOP_WORDS = 12  # the longest phrase looked for
 
+MAX_TEXT_TOKENS = 440
+"""The decoder of Whisper has room for 448, its own marks included."""
+
 WITHOUT_SPACES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
 
 
@@ -68,7 +71,7 @@ class Recogniser:
 
     def __call__(self, pieces: Sequence[Floats]) -> list[Transcript]:
         """Transcripts of pieces of sound of at most 30 s, in their order. No piece's depends on the others'."""
-        languages = [self.language or self._pipeline.detect_language(piece) for piece in pieces]
+        languages = [self.language_of(piece) for piece in pieces]
         batches = defaultdict(list)
         for index, piece in enumerate(pieces):
             batches[window_samples(len(piece)), languages[index]].append(index)
@@ -83,11 +86,17 @@ class Recogniser:
                     transcripts[index] = Transcript(without_loops(split_words(text, language)), language)
         return [transcripts[index] for index in range(len(pieces))]
 
+    def language_of(self, piece: Floats) -> str:
+        """The language of a piece of sound: the one that is set, or else the one heard."""
+        return self.language or str(self._pipeline.detect_language(piece))
+
     def word_times(self, piece: Floats, words: Sequence[str], language: str) -> list[tuple[int, int, float]]:
         """[start_ms, end_ms) and probability of each word by the model's own attention; empty where that fails."""
         length = window_samples(len(piece))
         tokenizer = self._tokenizer(language)
         tokens = tokenizer.encode(" " + join_words(words, language))
+        if not 0 < len(tokens) <= MAX_TEXT_TOKENS:
+            return []
         encoded = self._pipeline.model.encode(self._features([piece], length))
         frames = min(len(piece), length) * 100 // PCM_RATE_HZ
         found = self._pipeline.model.find_alignment(tokenizer, [tokens], encoded, frames)[0]

@@ -26,15 +26,19 @@ class Spoken:
 
 
 def attribute(
-    words: Sequence[TimedWord], windows: Sequence[Window], language: str, settings: WindowSettings
+    words: Sequence[TimedWord],
+    windows: Sequence[Window],
+    language: str,
+    settings: WindowSettings,
+    places: Sequence[int] | None = None,
 ) -> list[Spoken]:
     """Share the words of a stretch of speech among its utterances, in order.
 
     A word belongs to the utterance that it overlaps most, or else to the nearest; one without times stays with the word
-    before it. Utterances grow a little to cover their words, words are cut where even that doesn't do. Utterances stay
-    disjoint and in order; so do the words.
+    before it; where `places` are given, they say the index of each word's utterance instead. Utterances grow a little
+    to cover their words, words are cut where even that doesn't do. Utterances stay disjoint and in order; so do words.
     """
-    places = place(words, windows)
+    places = place(words, windows) if places is None else places
     shared: list[Spoken] = []
     for index, window in enumerate(windows):
         mine = [word for word, at in zip(words, places, strict=True) if at == index]

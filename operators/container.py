@@ -5,7 +5,7 @@ import logging
 import math
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,45 +15,52 @@ import av.error
 import av.logging
 
 from operators.media import MediaInfo, UnreadableMedia
+from operators.settings import LimitSettings
 from operators.sniff import describe_content, mp4_lacks_index
-from operators.sources import DEMUXERS, MAX_PIXELS, StorageOptions, is_local, media_url, protocols_for
+from operators.sources import DEMUXERS, StorageOptions, is_local, media_url, protocols_for
 
 HEADERLESS = frozenset(
     "aac ac3 amr amrnb amrwb av1 dts eac3 h264 hevc ivf m4v mp3 mpegvideo obu tta vvc yuv4mpegpipe".split()
 )
 """Demuxers without a duration in a header: libav guesses it from the bit rate, so packets are counted instead."""
 
-LONGEST_MS = 48 * 3600 * 1000
-"""A header that promises more is checked against the packets, and time stamps that span more are not believed."""
-
 PACKETS_FOR_A_FRAME = 500
 """The first frame is looked for in so many packets: it says how the picture is rotated."""
 
 
-def inspect(uri: str, storage_options: StorageOptions | None = None) -> MediaInfo:
-    """Read the header of a file.
+def inspect(uri: str, storage_options: StorageOptions | None = None, limits: LimitSettings | None = None) -> MediaInfo:
+    """Read the header of a file; `limits` are what it may ask for.
 
     libav runs in this process: a hostile file may crash or hang it. `media.probe` is for those who'd rather live.
 
     Raises:
         UnreadableMedia: with the reason.
     """
+    limits = limits or LimitSettings()
     try:
         if is_local(uri):
             _check_file(Path(uri))
         url = media_url(uri, storage_options)
         options = {"format_whitelist": DEMUXERS, "protocol_whitelist": protocols_for(url)}
-        with av.open(url, options=options) as container:
-            info = _describe(container)
+
+        def open_media() -> Any:
+            return av.open(url, options=options)
+
+        try:
+            with open_media() as container:
+                return _describe(container, limits, open_media)
+        except (av.error.FFmpegError, MemoryError, _NoTracks) as error:
+            # Some of libav's errors are OSErrors by name ("operation not permitted": it can't seek) and say nothing
+            # of the storage, which has just given the file out.
+            if is_local(uri) or not isinstance(error, OSError):
+                raise UnreadableMedia(_explain(uri, error)) from error
+            raise
     except FileNotFoundError as error:
         raise UnreadableMedia("no such file", retryable=True, status="missing") from error
     except PermissionError as error:
         raise UnreadableMedia("permission denied", retryable=True) from error
     except OSError as error:
         raise UnreadableMedia(f"can't be read: {error.strerror or error}", retryable=True) from error
-    except (av.error.FFmpegError, MemoryError, _NoTracks) as error:
-        raise UnreadableMedia(_explain(uri, error)) from error
-    return info
 
 
 class _NoTracks(Exception):  # noqa: N818
@@ -80,25 +87,37 @@ def _explain(uri: str, error: Exception) -> str:
             if mp4_lacks_index(file, Path(uri).stat().st_size):
                 return "truncated: the index (moov atom) is missing"
     if isinstance(error, _NoTracks):
-        return "no audio and no video track"
+        return str(error)
     return "not a media file, or its beginning is damaged"
 
 
-def _describe(container: Any) -> MediaInfo:
+def _describe(container: Any, limits: LimitSettings, open_media: Callable[[], Any]) -> MediaInfo:
     streams = container.streams
+    if len(streams) > limits.max_tracks:
+        raise UnreadableMedia(f"it has {len(streams)} tracks; {limits.max_tracks} are read at most (limits.max_tracks)")
     video = next((s for s in streams.video if _is_video(s)), None)
     audio = next((s for s in streams.audio if s.codec_context is not None and s.codec_context.sample_rate), None)
     if video is None and audio is None:
-        raise _NoTracks
+        announced = [s for s in (*streams.video, *streams.audio) if not _is_cover(s)]
+        damaged = "its tracks are damaged, or of a kind that can't be decoded"
+        raise _NoTracks(damaged if announced else "no audio and no video track")
     origin_s = (container.start_time or 0) / av.time_base
-    width, height, rotation = _upright_size(container, video) if video is not None else (None, None, 0)
+    width, height, rotation = _upright_size(container, video, limits) if video is not None else (None, None, 0)
     spans = {s.index: _header_span_ms(s, origin_s) for s in (video, audio) if s is not None}
     duration_ms = round(container.duration / 1000) if container.duration else 0
-    if duration_ms <= 0 or duration_ms > LONGEST_MS or container.format.name in HEADERLESS:
-        spans = _measure_ms(container, list(spans), origin_s)
+    # A header that promises more than can be is checked against the packets.
+    # So is one whose media begin before zero: some headers count from there, some from the beginning.
+    longest_ms = limits.max_hours * 3_600_000
+    unsure = container.format.name in HEADERLESS or origin_s < 0
+    if unsure or not 0 < duration_ms <= longest_ms:
+        with open_media() as unread:  # not every container can be rewound
+            spans = _measure_ms(unread, list(spans), origin_s)
         duration_ms = max(end or 0 for _, end in spans.values())
-    if duration_ms > LONGEST_MS:
-        raise UnreadableMedia(f"damaged: its time stamps span {duration_ms / 3_600_000:.0f} hours")
+    if duration_ms > longest_ms:
+        hours = f"{duration_ms / 3_600_000:.0f} hours"
+        raise UnreadableMedia(
+            f"damaged, or too long: its time stamps span {hours}; {limits.max_hours:g} at most are labelled"
+        )
     if duration_ms <= 0:
         raise UnreadableMedia("holds no sound and no picture: its tracks are empty")
     video_span = spans[video.index] if video is not None else (None, None)
@@ -120,19 +139,21 @@ def _describe(container: Any) -> MediaInfo:
 
 def _is_video(stream: Any) -> bool:
     """Whether a stream is moving pictures that can be decoded: cover art isn't."""
-    cover = stream.disposition & av.stream.Disposition.attached_pic
-    return not cover and stream.codec_context is not None and stream.codec_context.width > 0
+    return not _is_cover(stream) and stream.codec_context is not None and stream.codec_context.width > 0
 
 
-def _upright_size(container: Any, video: Any) -> tuple[int, int, int]:
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _upright_size(container: Any, video: Any, limits: LimitSettings) -> tuple[int, int, int]:
     """Return width and height, upright and in square pixels, and the rotation (degrees)."""
     width, height = video.codec_context.width, video.codec_context.height
-    if width * height > MAX_PIXELS:
-        raise UnreadableMedia(f"its pictures of {width}x{height} pixels are larger than can be decoded")
+    if width * height > limits.max_pixels:
+        raise UnreadableMedia(f"its pictures of {width}x{height} pixels are more than limits.max_pixels allows")
     aspect = video.sample_aspect_ratio or 1
     frame = next(_first_frames(container, video), None)
     rotation = round(frame.rotation) % 360 if frame is not None else 0
-    container.seek(0)
     wide = max(1, round(width * aspect))
     return (height, wide, rotation) if rotation in (90, 270) else (wide, height, rotation)
 
@@ -159,7 +180,6 @@ def _header_span_ms(stream: Any, origin_s: float) -> tuple[int | None, int | Non
 
 def _measure_ms(container: Any, indices: list[int], origin_s: float) -> dict[int, tuple[int | None, int | None]]:
     """Return start and end of each stream, from its packets."""
-    container.seek(0)
     spans: dict[int, tuple[float, float]] = {}
     try:
         for packet in container.demux(*[container.streams[index] for index in indices]):
@@ -182,14 +202,15 @@ def _fps(video: Any) -> float | None:
 
 
 def serve() -> None:
-    """Answer questions ({"uri", "storage_options"}, one JSON object a line) until stdin ends."""
+    """Answer questions ({"uri", "storage_options", "limits"}, one JSON object a line) until stdin ends."""
     av.logging.set_level(av.logging.ERROR)
     logging.disable()
     print("ready", flush=True)
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            answer: dict[str, Any] = {"info": asdict(inspect(question["uri"], question["storage_options"]))}
+            info = inspect(question["uri"], question["storage_options"], LimitSettings(**question["limits"]))
+            answer: dict[str, Any] = {"info": asdict(info)}
         except UnreadableMedia as error:
             answer = {"unreadable": {"reason": error.reason, "retryable": error.retryable, "status": error.status}}
         print(json.dumps(answer), flush=True)

@@ -16,7 +16,7 @@ from operators.faces import Face, FaceDetector
 from operators.ffmpeg import find_ffmpeg
 from operators.schema import CROP_BYTES, DECODED, FACE, FAILED, PCM_RATE_HZ
 from operators.segment_media import PCM_SAMPLE_BYTES, SegmentMedia, SegmentReader
-from operators.settings import DecodeSettings, WindowSettings
+from operators.settings import DecodeSettings, LimitSettings, WindowSettings
 from operators.sources import SourceVersion, StorageOptions, media_url, source_version
 from operators.timeline import reach_of, scaled_size, sound_blocks
 
@@ -47,6 +47,7 @@ class Decode:
         windows: how far beyond its ends a segment needs sound and frames.
         faces: finds and cuts out faces.
         storage_options: fsspec's, for uris that are not local paths.
+        limits: what a file may ask for.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Decode:
         windows: WindowSettings,
         faces: FaceDetector,
         storage_options: StorageOptions | None = None,
+        limits: LimitSettings | None = None,
     ) -> None:
         self._decode = decode
         self._windows = windows
         self._faces = faces
         self._storage_options = storage_options
+        self._limits = limits or LimitSettings()
         self._binary = find_ffmpeg()
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -93,7 +96,7 @@ class Decode:
         if row["video_codec"] is not None:
             size = scaled_size(row["width"], row["height"], self._decode.max_side_px)
         has_sound = row["audio_codec"] is not None
-        reader = SegmentReader(self._binary, url, size, has_sound, self._decode, self._faces)
+        reader = SegmentReader(self._binary, url, size, has_sound, self._decode, self._limits, self._faces)
         reach = reach_of(start_ms, end_ms, duration_ms, self._decode, self._windows)
         return reader.read(reach, sound_blocks(reach.sound_start_ms, reach.sound_end_ms, self._windows))
 

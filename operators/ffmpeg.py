@@ -10,7 +10,7 @@ import ffmpeg
 import imageio_ffmpeg
 
 from operators.schema import PCM_RATE_HZ
-from operators.sources import DEMUXERS, MAX_PIXELS, protocols_for
+from operators.sources import DEMUXERS, protocols_for
 
 BINARY_VARIABLE = "FV2ES_FFMPEG"
 OLDEST_MAJOR = 6  # the first that tells the time of each frame it writes (-stats_enc_pre)
@@ -47,13 +47,16 @@ def find_ffmpeg() -> str:
     return path
 
 
-def open_input(url: str, seek_ms: int) -> Any:
-    """Describe the input: opened as a plain container, on the presentation time line (0 = where a player starts)."""
+def open_input(url: str, seek_ms: int, max_pixels: int) -> Any:
+    """Describe the input: opened as a plain container, on the presentation time line (0 = where a player starts).
+
+    Frames of more than `max_pixels` are not decoded.
+    """
     options: dict[str, Any] = {
         "format_whitelist": DEMUXERS,
         "protocol_whitelist": protocols_for(url),
         "threads": 1,
-        "max_pixels": MAX_PIXELS,
+        "max_pixels": max_pixels,
         "flags": "-output_corrupt",  # no grey ghosts of pictures whose key frame lies before the seek
     }
     if seek_ms > 0:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from operators.process import limit_memory
+from operators.settings import LimitSettings
 from operators.sources import StorageOptions
 
 TIME_LIMIT_S = 60.0
@@ -73,13 +74,18 @@ class UnreadableMedia(Exception):  # noqa: N818 - it is a finding about a file, 
         self.status = status
 
 
-def probe(uri: str, time_limit_s: float = TIME_LIMIT_S, storage_options: StorageOptions | None = None) -> MediaInfo:
+def probe(
+    uri: str,
+    time_limit_s: float = TIME_LIMIT_S,
+    storage_options: StorageOptions | None = None,
+    limits: LimitSettings | None = None,
+) -> MediaInfo:
     """Read the header of one file, in a child process.
 
     Raises:
         UnreadableMedia: it is missing, no media, damaged, or takes too long.
     """
-    ((_, found),) = probe_many([uri], 1, time_limit_s, storage_options)
+    ((_, found),) = probe_many([uri], 1, time_limit_s, storage_options, limits)
     if isinstance(found, UnreadableMedia):
         raise found
     return found
@@ -90,6 +96,7 @@ def probe_many(
     workers: int,
     time_limit_s: float = TIME_LIMIT_S,
     storage_options: StorageOptions | None = None,
+    limits: LimitSettings | None = None,
 ) -> Iterator[tuple[str, MediaInfo | UnreadableMedia]]:
     """Read the headers of many files, in the order given.
 
@@ -100,8 +107,9 @@ def probe_many(
         workers: child processes, each used for many files.
         time_limit_s: for one file.
         storage_options: fsspec's.
+        limits: what a file may ask for.
     """
-    children = _Children(time_limit_s, storage_options)
+    children = _Children(time_limit_s, storage_options, limits or LimitSettings())
     waiting: deque[tuple[str, Future[MediaInfo | UnreadableMedia]]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
@@ -121,14 +129,15 @@ def probe_many(
 class _Children:
     """One child process a thread, started when first needed."""
 
-    def __init__(self, time_limit_s: float, storage_options: StorageOptions | None) -> None:
+    def __init__(self, time_limit_s: float, storage_options: StorageOptions | None, limits: LimitSettings) -> None:
         self._time_limit_s = time_limit_s
+        self._limits = limits
         self._storage_options = dict(storage_options or {})
         self._local = threading.local()
         self._all: list[_Child] = []
 
     def ask(self, uri: str) -> MediaInfo | UnreadableMedia:
-        question = {"uri": uri, "storage_options": self._storage_options}
+        question = {"uri": uri, "storage_options": self._storage_options, "limits": self._limits.model_dump()}
         # Twice: a child may have been killed by something else than this file.
         answer = self._child().ask(question, self._time_limit_s) or self._child().ask(question, self._time_limit_s)
         return answer or UnreadableMedia("damaged: reading its header crashed the media library")
@@ -136,7 +145,7 @@ class _Children:
     def _child(self) -> "_Child":
         child: _Child | None = getattr(self._local, "child", None)
         if child is None or not child.alive:
-            child = self._local.child = _Child()
+            child = self._local.child = _Child(self._limits.max_memory_mb)
             self._all.append(child)
         return child
 
@@ -148,7 +157,7 @@ class _Children:
 class _Child:
     """A process of `operators.container` that answers one question a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_memory_mb: int) -> None:
         # The child finds our modules where we do. It has no terminal, and libav's messages are not for it.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(  # noqa: S603
@@ -159,7 +168,7 @@ class _Child:
             env=environment,
             start_new_session=True,
         )
-        limit_memory(self._process.pid)
+        limit_memory(self._process.pid, max_memory_mb)
         if not self._line(STARTUP_LIMIT_S):
             self.close()
             raise RuntimeError("the process that reads media headers did not start; try: python -m operators.container")

@@ -14,8 +14,6 @@ from typing import IO, Any
 
 STDERR_TAIL_BYTES = 2_000
 LONGEST_LINE_BYTES = 1 << 16
-MAX_MEMORY_BYTES = 4 << 30
-"""Address space of a child. 4K video needs about 0.5 GB; a broken file may ask for anything."""
 
 _ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every run
 
@@ -33,6 +31,7 @@ class Process:
         arguments: the argument list.
         time_limit_s: of wall time, less what `excused_s` returns.
         max_stdout_bytes: what is kept of stdout; the rest is read and dropped.
+        max_memory_mb: of address space: a broken file may ask for anything.
         hidden: replaced by "the file" in what the process says: a presigned URL is a secret.
         pass_fds: ends of pipes that the process writes; closed here once it runs.
         excused_s: seconds that the reader, not ffmpeg, has spent.
@@ -43,6 +42,7 @@ class Process:
         arguments: list[str],
         time_limit_s: float,
         max_stdout_bytes: int,
+        max_memory_mb: int,
         hidden: str = "",
         pass_fds: tuple[int, ...] = (),
         excused_s: Callable[[], float] = lambda: 0.0,
@@ -70,7 +70,7 @@ class Process:
         finally:
             for fd in pass_fds:
                 os.close(fd)
-        limit_memory(self._process.pid)
+        limit_memory(self._process.pid, max_memory_mb)
         self._threads = [
             threading.Thread(target=run, daemon=True) for run in (self._read_stdout, self._read_stderr, self._watch)
         ]
@@ -128,11 +128,11 @@ class Process:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def limit_memory(pid: int) -> None:
-    """Limit a process's address space, where the system can (Linux)."""
+def limit_memory(pid: int, max_mb: int) -> None:
+    """Limit a process's address space (MiB), where the system can (Linux)."""
     if hasattr(resource, "prlimit"):
         with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+            resource.prlimit(pid, resource.RLIMIT_AS, (max_mb << 20, max_mb << 20))
 
 
 def _stream(stream: IO[bytes] | None) -> Any:

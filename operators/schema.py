@@ -8,8 +8,11 @@ import pyarrow as pa
 
 from models.emotions import EMOTIONS
 
-SCHEMA_VERSION = 1
-"""Version of the two committed tables. A reader that meets a newer one says so and stops."""
+SCHEMA_VERSION = 2
+"""Version of the two committed tables. A reader that meets a newer one says so and stops.
+
+2: `segments` has the columns of transcripts.
+"""
 
 PCM_RATE_HZ = 16_000
 CROP_SIDE_PX = 48
@@ -70,6 +73,10 @@ PLANNED = pa.schema(
         pa.field("status", pa.string(), nullable=False),  # "ok", or what probing found
         pa.field("reason", pa.string()),
         pa.field("retryable", pa.bool_(), nullable=False),
+        pa.field("transcript_uri", pa.string()),  # of the transcript beside the video, if there is one
+        pa.field("transcript_size", pa.int64()),
+        pa.field("transcript_etag_or_mtime", pa.string()),
+        pa.field("transcript", pa.string()),  # what became of it: "used: clip.srt", "not used: clip.srt: why"
     ]
 )
 

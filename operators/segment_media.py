@@ -1,5 +1,6 @@
 """Read one segment: its sound, and its frames straight into the face detector."""
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from operators import ffmpeg
 from operators.faces import Face, FaceDetector
 from operators.process import STDERR_TAIL_BYTES, Process
 from operators.schema import PCM_RATE_HZ
-from operators.settings import DecodeSettings
+from operators.settings import DecodeSettings, LimitSettings
 from operators.timeline import Reach, seek_before
 
 FRAMES_AT_ONCE = 4
@@ -60,6 +61,7 @@ class SegmentReader:
         size: tuple[int, int] | None,
         has_sound: bool,
         settings: DecodeSettings,
+        limits: LimitSettings,
         faces: FaceDetector,
     ) -> None:
         self._binary = binary
@@ -67,6 +69,7 @@ class SegmentReader:
         self._size = size
         self._has_sound = has_sound
         self._settings = settings
+        self._limits = limits
         self._faces = faces
 
     def read(self, reach: Reach, sound_blocks: list[tuple[int, int]]) -> SegmentMedia:
@@ -127,7 +130,7 @@ class SegmentReader:
         """Run one ffmpeg and add what it yields to `media`; nothing once a pass has timed out."""
         if media.timed_out:
             return
-        source = ffmpeg.open_input(self._url, seek_ms)
+        source = ffmpeg.open_input(self._url, seek_ms, self._limits.max_pixels)
         step_ms = self._settings.frame_step_ms
         outputs: list[Any] = []
         pipes: list[tuple[int, int]] = []
@@ -150,6 +153,7 @@ class SegmentReader:
                 ffmpeg.command(self._binary, outputs),
                 time_limit_s=self._settings.time_limit_base_s + self._settings.time_limit_factor * length_ms / 1000,
                 max_stdout_bytes=pcm_bytes(sound[1] - sound[0]) if sound is not None else 0,
+                max_memory_mb=self._limits.max_memory_mb,
                 hidden=self._url,
                 pass_fds=tuple(write_fd for _, write_fd in pipes),
                 excused_s=lambda: media.faces_s,
@@ -168,12 +172,24 @@ class SegmentReader:
         media.stderr_tail = (media.stderr_tail + stderr)[-STDERR_TAIL_BYTES:]
 
     def _look(self, media: SegmentMedia, batches: Iterator[tuple[list[int], np.ndarray]]) -> None:
+        """Find the faces of frames as they come. A frame that is the one before again isn't looked at again.
+
+        Else two frames hours apart would cost hours: the grid between them shows the first, thousands of times.
+        """
+        last: np.ndarray | None = None
+        last_faces: list[Face] = []
         for indices, frames in batches:
             started = time.monotonic()
             media.frames_began = media.frames_began or started
-            for index, faces in zip(indices, self._faces.detect(frames), strict=True):
+            repeats = [last is not None and np.array_equal(frames[0], last)]
+            repeats += [np.array_equal(one, other) for one, other in itertools.pairwise(frames)]
+            new = frames[np.logical_not(repeats)]
+            found = iter(self._faces.detect(new) if len(new) else [])
+            for index, repeated in zip(indices, repeats, strict=True):
+                last_faces = last_faces if repeated else next(found)
                 media.frame_indices.append(index)
-                media.faces.extend((index, face) for face in faces)
+                media.faces.extend((index, face) for face in last_faces)
+            last = frames[-1].copy()
             media.faces_s += time.monotonic() - started
 
 

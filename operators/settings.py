@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
-    """A group of settings: immutable, and an unknown key is an error."""
+    """A group of settings: immutable, numbers are finite, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DecodeSettings(Settings):
@@ -19,6 +19,17 @@ class DecodeSettings(Settings):
     max_side_px: int = Field(640, ge=64, le=4096, description="Frames are scaled down to this long side.")
     time_limit_factor: float = Field(4.0, gt=0, description="A decode may take this many times the segment's length...")
     time_limit_base_s: float = Field(60.0, gt=0, description="...plus this many seconds, then it is stopped.")
+
+
+class LimitSettings(Settings):
+    """What a file may ask for at most. Larger ones get a row with the reason. Nothing here changes a label."""
+
+    max_pixels: int = Field(8192 * 8192, ge=4096, description="Of a frame: a few bytes of video can ask for gigabytes.")
+    max_hours: float = Field(48.0, gt=0, description="How long a video may be.")
+    max_tracks: int = Field(256, ge=1, description="How many tracks a file may have, of all kinds.")
+    max_memory_mb: int = Field(
+        4096, ge=512, description="Address space of each process that reads media; 4K video needs about 500."
+    )
 
 
 class FaceSettings(Settings):
@@ -45,6 +56,12 @@ class SpeechSettings(Settings):
     )
     align_model: str | None = Field(
         None, description="For the whisperx aligner: a folder or hub name of a wav2vec2 model; null: whisperx's choice."
+    )
+    transcripts: Literal["beside", "ignore"] = Field(
+        "beside", description="Whether a transcript beside a video (.TextGrid, .srt, .vtt, .json, .txt) is used."
+    )
+    max_transcript_bytes: int = Field(
+        4_000_000, ge=1_000, le=100_000_000, description="Larger transcripts are not read; speech is recognised."
     )
 
 
@@ -80,6 +97,7 @@ class OperatorSettings(Settings):
     """All settings of the operators."""
 
     decode: DecodeSettings = DecodeSettings()
+    limits: LimitSettings = LimitSettings()
     faces: FaceSettings = FaceSettings()
     speech: SpeechSettings = SpeechSettings()
     windows: WindowSettings = WindowSettings()

@@ -33,6 +33,8 @@ def describe_content(head: bytes) -> str | None:
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return name
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "a WebP image"
     if head and not any(head):
         return "zeros"
     if not _is_text(head):
@@ -52,6 +54,7 @@ def _is_text(head: bytes) -> bool:
         if error.start < len(head) - 3:
             return False
         text = head[: error.start].decode("utf-8")
+    text = text.removeprefix("\ufeff")
     return bool(text) and all(char.isprintable() or char in "\t\r\n\f" for char in text)
 
 

@@ -21,9 +21,6 @@ DEMUXERS = (
 FILE_PROTOCOLS = "file,pipe"
 URL_PROTOCOLS = "https,http,tls,tcp,pipe"
 
-MAX_PIXELS = 8192 * 8192
-"""Larger frames are not decoded: a few bytes of video can ask for gigabytes."""
-
 
 @dataclass(frozen=True)
 class SourceVersion:

@@ -6,6 +6,7 @@ owns the chunks between the cuts at its two nominal borders, so segments of any 
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ MIN_WINDOW_MS = 1_000  # windows without speech that would be shorter are droppe
 NARROW_MS, WIDE_MS = 96, 480  # how far around a moment it should be quiet for a cut there
 DYNAMICS_DB = 40  # between the vowels of speech and its softest sounds
 NEARNESS = 0.02  # what a cut at the end of the search costs more than one in its middle, in units of activity
+IN_A_CUE = 0.3  # what a cut costs inside a cue of a transcript; speech from end to end costs about 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,13 @@ class Window:
         return self.end_ms - self.start_ms
 
 
-def cut_ms(curve: SpeechCurve | None, anchor_ms: int, duration_ms: int, settings: WindowSettings) -> int:
+def cut_ms(
+    curve: SpeechCurve | None,
+    anchor_ms: int,
+    duration_ms: int,
+    settings: WindowSettings,
+    cues: Sequence[tuple[int, int]] = (),
+) -> int:
     """Where the time line is cut near this anchor: at the best pause within `anchor_search_ms` of it.
 
     Without a curve (no sound) at the anchor itself. An anchor too near the end of the video has no pause of its own:
@@ -64,11 +72,16 @@ def cut_ms(curve: SpeechCurve | None, anchor_ms: int, duration_ms: int, settings
     near = near_ms(settings)
     around = curve.between((anchor_ms - near) // FRAME_MS, -(-min(anchor_ms + near, duration_ms) // FRAME_MS))
     last = min(anchor_ms + search, duration_ms - MIN_WINDOW_MS)
-    return quietest_ms(around, anchor_ms - search, last, anchor_ms)
+    return quietest_ms(around, anchor_ms - search, last, anchor_ms, cues)
 
 
 def chunks(
-    curve: SpeechCurve | None, start_ms: int, end_ms: int, duration_ms: int, settings: WindowSettings
+    curve: SpeechCurve | None,
+    start_ms: int,
+    end_ms: int,
+    duration_ms: int,
+    settings: WindowSettings,
+    cues: Sequence[tuple[int, int]] = (),
 ) -> list[Chunk]:
     """The chunks that the segment [start_ms, end_ms) owns, in order; they cover it from cut to cut.
 
@@ -78,6 +91,7 @@ def chunks(
         end_ms: A multiple of `anchor_ms`, or the end of the video.
         duration_ms: Of the whole video.
         settings: Where and how to cut.
+        cues: Stretches of a transcript, which are rather not cut.
 
     Raises:
         ValueError: The segment doesn't start and end at anchors.
@@ -86,8 +100,8 @@ def chunks(
         if border % settings.anchor_ms and border < duration_ms:
             raise ValueError(f"a segment may be cut at multiples of {settings.anchor_ms} ms only, not at {border} ms")
     anchors = [*range(start_ms, end_ms, settings.anchor_ms), min(end_ms, duration_ms)]
-    cuts = [cut_ms(curve, anchor, duration_ms, settings) for anchor in anchors[:-1]]
-    cuts.append(duration_ms if end_ms >= duration_ms else cut_ms(curve, end_ms, duration_ms, settings))
+    cuts = [cut_ms(curve, anchor, duration_ms, settings, cues) for anchor in anchors[:-1]]
+    cuts.append(duration_ms if end_ms >= duration_ms else cut_ms(curve, end_ms, duration_ms, settings, cues))
     near = near_ms(settings)
     found = []
     for anchor, start, end in zip(anchors, cuts, cuts[1:], strict=False):
@@ -99,14 +113,26 @@ def chunks(
 
 def utterances(curve: SpeechCurve, chunk: Chunk, threshold: float, settings: WindowSettings) -> list[Window]:
     """The utterances of a chunk, in order, disjoint, inside it. From the probability `threshold` on it is speech."""
-    curve = heard(curve, chunk)
+    return in_windows(curve, speech_in(curve, chunk, threshold, settings), chunk, settings)
+
+
+def speech_in(curve: SpeechCurve, chunk: Chunk, threshold: float, settings: WindowSettings) -> list[tuple[int, int]]:
+    """The stretches of speech in a chunk, disjoint and in order."""
     pad = min(PAD_MS, settings.min_pause_ms // 2)
-    pieces = []
-    for start, end in speech_regions(curve, threshold, settings):
+    found = []
+    for start, end in speech_regions(heard(curve, chunk), threshold, settings):
         start, end = max(start, chunk.start_ms), min(end, chunk.end_ms)
         if end - start >= MIN_SPEECH_MS:
-            padded = max(start - pad, chunk.start_ms), min(end + pad, chunk.end_ms)
-            pieces += split(curve, *padded, settings)
+            found.append((max(start - pad, chunk.start_ms), min(end + pad, chunk.end_ms)))
+    return found
+
+
+def in_windows(
+    curve: SpeechCurve, stretches: list[tuple[int, int]], chunk: Chunk, settings: WindowSettings
+) -> list[Window]:
+    """Utterances of the lengths wanted, from stretches of speech in a chunk: long ones are cut, short ones joined."""
+    curve = heard(curve, chunk)
+    pieces = [piece for start, end in stretches for piece in split(curve, start, end, settings)]
     return [Window(start, end, True) for start, end in lengthen(merge(pieces, settings), chunk, settings)]
 
 
@@ -153,10 +179,12 @@ def split(curve: SpeechCurve, start_ms: int, end_ms: int, settings: WindowSettin
     return [*split(curve, start_ms, middle, settings), *split(curve, middle, end_ms, settings)]
 
 
-def quietest_ms(curve: SpeechCurve, first_ms: int, last_ms: int, wanted_ms: int) -> int:
+def quietest_ms(
+    curve: SpeechCurve, first_ms: int, last_ms: int, wanted_ms: int, cues: Sequence[tuple[int, int]] = ()
+) -> int:
     """The moment in [first_ms, last_ms] around which least is said: the middle of a pause, or of a dip in loudness.
 
-    Among moments equally quiet, as in a long silence, the one nearest to `wanted_ms`.
+    Among moments equally quiet, as in a long silence, the one nearest to `wanted_ms`; rather not one inside a cue.
     """
     activity = curve.probability * (0.5 + 0.5 * loudness(curve.level_db))
     # A moment lies between two frames, so the kernels have an even number of taps.
@@ -166,6 +194,9 @@ def quietest_ms(curve: SpeechCurve, first_ms: int, last_ms: int, wanted_ms: int)
     around = 0.5 * smooth(activity, narrow) + 0.5 * smooth(activity, wide)
     reach = max(1, wanted_ms - first_ms, last_ms - wanted_ms)
     cost = around + NEARNESS * np.abs(moments * FRAME_MS - wanted_ms) / reach
+    for start, end in cues:
+        if start < last_ms and end > first_ms:
+            cost[(moments * FRAME_MS > start) & (moments * FRAME_MS < end)] += IN_A_CUE
     allowed = np.flatnonzero((moments * FRAME_MS >= first_ms) & (moments * FRAME_MS <= last_ms))
     if not len(allowed):
         return min(max(wanted_ms, first_ms), last_ms)
@@ -185,6 +216,17 @@ def smooth(values: npt.NDArray[np.floating], kernel: npt.NDArray[np.floating]) -
     total = np.convolve(np.pad(values, half), kernel, mode="valid")
     weight = np.convolve(np.pad(np.ones(len(values)), half), kernel, mode="valid")
     return total / weight
+
+
+def neighbours(windows: list[Window], settings: WindowSettings) -> list[list[Window]]:
+    """Utterances in groups with no silence longer than `min_gap_ms` inside: what is recognised in one piece."""
+    groups: list[list[Window]] = []
+    for window in windows:
+        if groups and window.start_ms - groups[-1][-1].end_ms <= settings.min_gap_ms:
+            groups[-1].append(window)
+        else:
+            groups.append([window])
+    return groups
 
 
 def merge(pieces: list[tuple[int, int]], settings: WindowSettings) -> list[tuple[int, int]]:

@@ -5,18 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from operators.settings import OperatorSettings, Settings
 from pipelines.errors import SettingsError
+from pipelines.plain_yaml import read_yaml
 
 PREFIX = "FV2ES_"
 OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
 """Variables with our prefix that are not settings: where test media, weights and another ffmpeg are."""
-
-MAX_CONFIG_BYTES = 1_000_000
 
 
 class PlanSettings(Settings):
@@ -101,17 +99,10 @@ def _merge(sources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise SettingsError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is no configuration.")
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: can't be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from error
+    values = read_yaml(path)
     if values is None:
         return {}
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise SettingsError(f"{path}: settings are groups of names and values; see `fv2es config show`.")
     return values
 

@@ -1,6 +1,5 @@
 """List a corpus: files, folders, globs and buckets become `SourceFile`s, in one order whatever the listing's."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,12 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from pipelines.beside import with_transcripts
 from pipelines.errors import SettingsError
+from pipelines.links import OUTSIDE, OUTSIDE_FOLDER, Roots, real
+from pipelines.source_file import SourceFile, filesystem_of, printable, source_file
+
+__all__ = ["Corpus", "SourceFile", "is_media_name", "list_corpus"]
 
 MEDIA_SUFFIXES = frozenset(
     "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv qt ts vob webm wmv"  # video
@@ -17,104 +21,123 @@ MEDIA_SUFFIXES = frozenset(
 """In folders and buckets a file is media by its name; a file that is named on the command line always counts."""
 
 
-@dataclass(frozen=True, order=True)
-class SourceFile:
-    """One file of the corpus in one version: its address, its size in bytes, its ETag or mtime in nanoseconds.
-
-    `problem` says why it can't be opened where the listing knows already.
-    """
-
-    uri: str
-    size: int
-    etag_or_mtime: str
-    problem: str | None = None
-
-
 @dataclass(frozen=True)
 class Corpus:
-    """The media of all sources, sorted by uri, none twice; `skipped` counts files that are no media by their names."""
+    """The media of all sources, sorted by uri, none twice.
+
+    `skipped` counts files that are no media by their names, and links whose targets are listed themselves.
+    """
 
     files: tuple[SourceFile, ...]
     skipped: int
 
 
-def list_corpus(sources: Iterable[str]) -> Corpus:
+@dataclass(frozen=True)
+class _Listed:
+    """A file of a source: `named` by the user, or found as a `link` in a folder."""
+
+    file: SourceFile
+    below: str  # its path from the folder that was named
+    named: bool = False
+    link: bool = False
+
+
+def list_corpus(sources: Iterable[str], transcripts: bool = False, language: str | None = None) -> Corpus:
     """List every source.
+
+    Args:
+        sources: files, folders, patterns, addresses that fsspec knows.
+        transcripts: whether transcripts beside the videos are looked for.
+        language: of the transcripts, as in `clip.en.srt`; None: any.
 
     Raises:
         SettingsError: a source doesn't exist, or matches nothing.
     """
+    sources = list(sources)
+    roots = Roots(_folder_of(source) for source in sources if "://" not in source)
     found: dict[str, SourceFile] = {}
-    skipped = 0
+    links: dict[str, SourceFile] = {}
+    skipped: set[str] = set()
     for source in sources:
         listed = list(_list_source(source))
         if not listed and not _exists(source):
             raise SettingsError(f"{source}: no such file or folder, and no pattern that matches anything.")
-        for file, named in listed:
-            if named or is_media_name(file.uri):
-                found[file.uri] = file
+        for item in listed:
+            if item.link and not item.named:
+                problem = _refusal(item, roots)
+                if problem or (is_media_name(item.below) and not real(item.file.uri).is_dir()):
+                    links[item.file.uri] = SourceFile(item.file.uri, 0, "", problem=problem) if problem else item.file
+                else:
+                    skipped.add(item.file.uri)
+            elif item.named or is_media_name(item.below):
+                found[item.file.uri] = item.file
             else:
-                skipped += 1
-    return Corpus(tuple(sorted(found.values())), skipped)
+                skipped.add(item.file.uri)
+    for uri, file in links.items():
+        if uri in found or str(real(uri)) in found:
+            skipped.add(uri)
+        else:
+            found[uri] = file
+    files = list(found.values())
+    if transcripts:
+        files = with_transcripts(files, roots, language)
+        skipped -= {file.transcript.uri for file in files if file.transcript}
+    return Corpus(tuple(sorted(files)), len(skipped - found.keys()))
 
 
-def is_media_name(uri: str) -> bool:
-    """Whether a file is media by its name; hidden files are not."""
-    name = uri.rpartition("/")[2]
-    return not name.startswith(".") and name.rpartition(".")[2].lower() in MEDIA_SUFFIXES
+def is_media_name(path: str) -> bool:
+    """Whether a file is media by its name; hidden files, and files in hidden folders, are not."""
+    *_, name = parts = path.split("/")
+    return not any(part.startswith(".") for part in parts) and name.rpartition(".")[2].lower() in MEDIA_SUFFIXES
 
 
-def _list_source(source: str) -> Iterator[tuple[SourceFile, bool]]:
-    """Yields (file, whether it was named itself)."""
-    filesystem, path = _filesystem(source)
+def _refusal(item: _Listed, roots: Roots) -> str | None:
+    """Why a link is not followed; None for one that leads to a file in the corpus, and for what is no media anyway."""
+    uri = item.file.uri
+    if not item.file.problem and not roots.hold(uri) and real(uri).is_dir():
+        return OUTSIDE_FOLDER
+    if not is_media_name(item.below):
+        return None
+    return item.file.problem or (None if roots.hold(uri) else OUTSIDE)
+
+
+def _list_source(source: str) -> Iterator[_Listed]:
+    filesystem, path = filesystem_of(source)
     # A file whose name holds glob characters is that file, not a pattern.
     if filesystem.isfile(path):
-        yield _source_file(filesystem, path, filesystem.info(path)), True
+        yield _Listed(source_file(filesystem, path, filesystem.info(path)), path, named=True)
         return
-    pattern = any(char in path for char in "*?[") and not filesystem.exists(path)
-    entries = filesystem.glob(path, detail=True) if pattern else filesystem.find(path, detail=True)
+    base = _fixed_part(filesystem, path)
+    entries = filesystem.glob(path, detail=True) if base != path else filesystem.find(path, detail=True)
     for name, info in entries.items():
         if info["type"] == "directory":
             for inner, inner_info in filesystem.find(name, detail=True).items():
-                yield _source_file(filesystem, inner, inner_info), False
+                yield _found(filesystem, base, inner, inner_info)
         else:
-            yield _source_file(filesystem, name, info), False
+            yield _found(filesystem, base, name, info)
 
 
-def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    if "://" not in source:
-        # Not through fsspec's own parsing: a local name may hold "::", "~" or anything else.
-        return LocalFileSystem(), str(Path(source).absolute())
-    try:
-        filesystem, path = fsspec.core.url_to_fs(source)
-    except (ValueError, ImportError) as error:
-        raise SettingsError(
-            f"{source}: this kind of address is not known ({error}). Give a path or s3://..."
-        ) from error
-    return filesystem, path
+def _found(filesystem: fsspec.AbstractFileSystem, base: str, path: str, info: dict) -> _Listed:
+    below = path[len(base) :].lstrip("/")
+    link = isinstance(filesystem, LocalFileSystem) and real(path) != real(base) / below
+    return _Listed(source_file(filesystem, path, info), printable(below), link=link)
 
 
-_UNDECODABLE = "its name is not valid UTF-8, so no table could hold it; rename the file"
+def _fixed_part(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+    """The folder before the first part of a path that is a pattern; all of a path that is none."""
+    if filesystem.exists(path) or not any(char in path for char in "*?["):
+        return path.rstrip("/")
+    parts = path.split("/")
+    first = next(index for index, part in enumerate(parts) if any(char in part for char in "*?["))
+    return "/".join(parts[:first])
 
 
-def _printable(path: str) -> str:
-    """The path with bytes that are no UTF-8 written as \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _folder_of(source: str) -> str:
+    """The folder that a local source opens to links: itself, that of a file, the fixed part of a pattern."""
+    filesystem, path = filesystem_of(source)
+    return str(Path(path).parent) if Path(path).is_file() else _fixed_part(filesystem, path) or "/"
 
 
 def _exists(source: str) -> bool:
-    filesystem, path = _filesystem(source)
+    filesystem, path = filesystem_of(source)
     return bool(filesystem.exists(path))
-
-
-def _source_file(filesystem: fsspec.AbstractFileSystem, path: str, info: dict) -> SourceFile:
-    if isinstance(filesystem, LocalFileSystem):
-        try:
-            stat = Path(path).stat()
-        except OSError as error:  # a dangling link, gone since it was listed, or not ours to read
-            return SourceFile(_printable(path), 0, "", problem=f"can't be read: {error.strerror}")
-        if _printable(path) != path:
-            return SourceFile(_printable(path), stat.st_size, str(stat.st_mtime_ns), problem=_UNDECODABLE)
-        return SourceFile(path, stat.st_size, str(stat.st_mtime_ns))
-    version = info.get("ETag") or info.get("etag") or info.get("LastModified") or ""
-    return SourceFile(filesystem.unstrip_protocol(path), int(info.get("size") or 0), str(version).strip('"'))

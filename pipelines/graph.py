@@ -62,7 +62,8 @@ def _decode(config: Config, weights: Weights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
-    return Decode(config.decode, config.windows, FaceDetector.load(config.faces, weights.detector, device))
+    faces = FaceDetector.load(config.faces, weights.detector, device)
+    return Decode(config.decode, config.windows, faces, limits=config.limits)
 
 
 def _transcribe(config: Config, weights: Weights, device: str) -> Operator:

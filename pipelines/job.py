@@ -66,7 +66,7 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Prepared:
     weights = find_weights(config)
     workers = _workers(config)
     store = open_output(out)
-    corpus = list_corpus(sources)
+    corpus = _corpus(sources, config)
     made = recipe(config, weights)
     name = recipe_id(made)
     part = partition(name)
@@ -83,7 +83,11 @@ def preview(sources: Sequence[str], out: str | None, config: Config) -> JobPlan:
     if out:
         return prepare(sources, out, config).plan
     name = recipe_id(recipe(config, find_weights(config)))
-    return make_plan(list_corpus(sources), None, name, partition(name), config, _workers(config))
+    return make_plan(_corpus(sources, config), None, name, partition(name), config, _workers(config))
+
+
+def _corpus(sources: Sequence[str], config: Config) -> Corpus:
+    return list_corpus(sources, config.speech.transcripts == "beside", config.speech.language)
 
 
 def _workers(config: Config) -> int:

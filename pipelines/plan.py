@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -42,11 +43,23 @@ class Video:
     status: str = "ok"
     reason: str | None = None
     retryable: bool = False
+    transcript_uri: str | None = None
+    transcript_size: int | None = None
+    transcript_etag_or_mtime: str | None = None
+    transcript: str | None = None
+
+    @property
+    def identity(self) -> tuple[str | int | None, ...]:
+        """What tells this version of this video from all others, its transcript included; a changed file is another."""
+        media = (self.uri, self.size, self.etag_or_mtime)
+        if self.transcript_uri is None:
+            return media
+        return (*media, self.transcript_uri, self.transcript_size, self.transcript_etag_or_mtime)
 
     @property
     def video_id(self) -> str:
-        """16 hex digits that name this version of this video: a changed file is another video."""
-        return video_id(SourceFile(self.uri, self.size, self.etag_or_mtime))
+        """16 hex digits of the identity."""
+        return hashlib.sha256("\n".join(map(str, self.identity)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -73,10 +86,25 @@ class Shard:
 
 
 def video_id(file: SourceFile) -> str:
-    """16 hex digits that name one version of one file."""
-    return hashlib.sha256(
-        f"{file.uri}\n{file.size}\n{file.etag_or_mtime}".encode("utf-8", "surrogateescape")
-    ).hexdigest()[:16]
+    """16 hex digits that name one version of one file and of its transcript."""
+    return video_of(file).video_id
+
+
+def video_of(file: SourceFile) -> Video:
+    """A video of which nothing is known yet but its file and its transcript."""
+    beside = file.transcript
+    if beside is None:
+        return Video(file.uri, file.size, file.etag_or_mtime)
+    refused = f"not used: {beside.uri.rpartition('/')[2]}: {beside.problem}" if beside.problem else None
+    return Video(
+        file.uri,
+        file.size,
+        file.etag_or_mtime,
+        transcript_uri=beside.uri,
+        transcript_size=beside.size,
+        transcript_etag_or_mtime=beside.etag_or_mtime,
+        transcript=refused,
+    )
 
 
 def choose_shard_ms(total_media_ms: int, workers: int) -> int:
@@ -142,9 +170,7 @@ def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str) -> list[Sha
 
 
 def _shard(segments: Sequence[Segment], recipe_id: str) -> Shard:
-    identity = [
-        [item.video.uri, item.video.size, item.video.etag_or_mtime, item.start_ms, item.end_ms] for item in segments
-    ]
+    identity = [[*item.video.identity, item.start_ms, item.end_ms] for item in segments]
     canonical = json.dumps([recipe_id, identity], separators=(",", ":"), ensure_ascii=True)
     return Shard(hashlib.sha256(canonical.encode()).hexdigest()[:20], tuple(segments))
 
@@ -168,17 +194,47 @@ def to_table(shards: Iterable[Shard]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PLANNED)
 
 
-def from_table(table: pa.Table) -> list[Shard]:
-    """The shards of a stored plan, in their stored order."""
+class PlanError(ValueError):
+    """A stored plan that isn't what was stored."""
+
+
+def from_table(table: pa.Table, recipe_id: str) -> list[Shard]:
+    """The shards of a stored plan, in their stored order.
+
+    Raises:
+        PlanError: the table is no plan of this recipe, or was changed: every id must be the digest of what it names.
+    """
     grouped: dict[str, list[Segment]] = {}
     fields = set(Video.__dataclass_fields__)
-    for row in table.to_pylist():
+    for row in _planned_rows(table):
         video = Video(**{name: value for name, value in row.items() if name in fields})
         segment = Segment(video, row["segment_index"], row["start_ms"], row["end_ms"])
+        if video.video_id != row["video_id"] or not 0 <= segment.start_ms <= segment.end_ms <= video.duration_ms:
+            raise PlanError(f"the id or the times of {video.uri!r} are not its own")
         grouped.setdefault(row["shard_id"], []).append(segment)
-    return [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
+    shards = [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
+    for shard in shards:
+        if shard.shard_id != _shard(shard.segments, recipe_id).shard_id:
+            raise PlanError(f"shard {shard.shard_id!r} doesn't hold what its id says")
+    return shards
+
+
+def _planned_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows of a table that has the columns of `PLANNED`, of its types, and no nulls where it has none."""
+    different = [field.name for field in PLANNED if field.name not in table.column_names]
+    different += [name for name in table.column_names if name not in PLANNED.names]
+    if different:
+        raise PlanError(f"its columns are others: {', '.join(map(repr, sorted(different)[:5]))}")
+    for field in PLANNED:
+        column = table[field.name]
+        if column.type != field.type or (column.null_count and not field.nullable):
+            raise PlanError(f"its column {field.name!r} is not of the kind it should be")
+    try:
+        return list(table.to_pylist())
+    except UnicodeDecodeError as error:
+        raise PlanError("its texts are not valid UTF-8") from error
 
 
 def failed_video(file: SourceFile, status: str, reason: str, retryable: bool) -> Video:
     """A video that could not be opened: it is planned all the same, so that the ledger says why."""
-    return replace(Video(file.uri, file.size, file.etag_or_mtime), status=status, reason=reason, retryable=retryable)
+    return replace(video_of(file), status=status, reason=reason, retryable=retryable)

@@ -1,11 +1,12 @@
 """Make the plan of a run: the corpus as it is, less what is committed, with what an unfinished run had planned."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from operators.commit import Store
 from operators.media import UnreadableMedia, probe_many
@@ -13,8 +14,10 @@ from operators.schema import SEGMENTS
 from pipelines import ledger, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, SourceFile
+from pipelines.errors import JobError
 from pipelines.plan import (
     Interval,
+    PlanError,
     Segment,
     Shard,
     Video,
@@ -25,10 +28,15 @@ from pipelines.plan import (
     round_to_anchor,
     segments_of,
     video_id,
+    video_of,
 )
 
 MAX_SEGMENT_MS = 5 * 60_000
 """A segment's sound and crops are in memory together: some 20 MB."""
+
+
+_OF_SEGMENTS = frozenset(("status", "reason", "retryable", "transcript"))
+"""What the ledger says of each segment by these names isn't what was planned of the video."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,14 @@ def make_plan(
     committed = ledger.read(store, partition) if store else SEGMENTS.empty_table()
     in_corpus = {video_id(file): file for file in corpus.files}
     done = ledger.intervals_by_video(committed)
-    kept = _kept_shards(store, partition, in_corpus.keys()) if store else []
+    kept = _kept_shards(store, partition, recipe_id, in_corpus.keys()) if store else []
     covered = _with_shards(done, kept)
 
-    known = [video for name, video in _known_videos(committed, kept).items() if name in in_corpus]
+    known = [
+        replace(video, transcript=video_of(in_corpus[name]).transcript)
+        for name, video in _known_videos(committed, kept).items()
+        if name in in_corpus
+    ]
     new = probe_files((file for name, file in in_corpus.items() if name not in covered), config)
     videos = [*known, *new]
     segments = _cut_all(videos, covered, config, workers)
@@ -90,17 +102,36 @@ def make_plan(
     )
 
 
-def _kept_shards(store: Store, partition: str, in_corpus: Collection[str]) -> list[Shard]:
-    """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan."""
+def _kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collection[str]) -> list[Shard]:
+    """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan.
+
+    Raises:
+        JobError: the stored plan is damaged.
+    """
     last = runs.latest(store, partition)
     if last is None or last.finished_at:
         return []
     committed = ledger.committed_shards(store, partition)
     return [
         shard
-        for shard in from_table(runs.plan(store, last.run_id))
+        for shard in _stored_plan(store, last.run_id, recipe_id)
         if shard.shard_id not in committed and all(item.video.video_id in in_corpus for item in shard.segments)
     ]
+
+
+def _stored_plan(store: Store, run_id: str, recipe_id: str) -> list[Shard]:
+    try:
+        content = store.read(f"{runs.RUNS}/{run_id}/plan.parquet")
+    except FileNotFoundError:
+        content = b""
+    try:
+        return from_table(pq.read_table(pa.BufferReader(content)), recipe_id)
+    # pyarrow says of damaged Parquet that it is invalid, can't be read, is not implemented, or would not fit.
+    except (PlanError, pa.ArrowException, OSError, ValueError) as error:
+        raise JobError(
+            f"{store.root}: the plan of the unfinished run {run_id} can't be used: {error}. Remove "
+            f"_runs/{run_id}; the next run plans anew what is not committed."
+        ) from error
 
 
 def _with_shards(done: Mapping[str, list[Interval]], kept: Iterable[Shard]) -> dict[str, list[Interval]]:
@@ -114,7 +145,7 @@ def _with_shards(done: Mapping[str, list[Interval]], kept: Iterable[Shard]) -> d
 def _known_videos(committed: pa.Table, kept: Iterable[Shard]) -> dict[str, Video]:
     """Videos that need no probing: the ledger or the kept plan describes them. They may still have parts to do."""
     readable = committed.filter(pc.not_equal(committed["duration_ms"], 0))
-    fields = [name for name in Video.__dataclass_fields__ if name not in ("status", "reason", "retryable")]
+    fields = [name for name in Video.__dataclass_fields__ if name not in _OF_SEGMENTS]
     known = {row.pop("video_id"): Video(**row) for row in readable.select([*fields, "video_id"]).to_pylist()}
     return known | {item.video.video_id: item.video for shard in kept for item in shard.segments}
 
@@ -162,16 +193,16 @@ def probe_files(files: Iterable[SourceFile], config: Config) -> Iterable[Video]:
         else:
             readable.append(file)
     by_uri = {file.uri: file for file in readable}
-    limit_s = config.plan.probe_time_limit_s
-    for uri, found in probe_many(by_uri, workers=config.plan.probe_workers, time_limit_s=limit_s):
+    found_by_uri = probe_many(
+        by_uri, config.plan.probe_workers, time_limit_s=config.plan.probe_time_limit_s, limits=config.limits
+    )
+    for uri, found in found_by_uri:
         file = by_uri[uri]
         if isinstance(found, UnreadableMedia):
             yield failed_video(file, found.status, found.reason, found.retryable)
         else:
-            yield Video(
-                uri=file.uri,
-                size=file.size,
-                etag_or_mtime=file.etag_or_mtime,
+            yield replace(
+                video_of(file),
                 duration_ms=found.duration_ms,
                 width=found.width,
                 height=found.height,

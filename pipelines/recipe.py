@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import catalogue
+from models.weights_file import WeightsError, check_weights
 from operators.schema import SCHEMA_VERSION
 from operators.settings import resolve_path
 from operators.write import canonical_json
@@ -49,14 +50,16 @@ def find_weights(config: Config) -> Weights:
             "only. Set speech.asr to base, after `fv2es models pull whisper-base`, or to a model of the hub."
         )
     try:
+        emotion = resolve_path(config.infer.model) or catalogue.locate(config.infer.model)
+        check_weights(emotion)
         return Weights(
             asr=_asr(config),
             detector=catalogue.locate(DETECTORS[config.faces.detector]),
-            emotion=resolve_path(config.infer.model) or catalogue.locate(config.infer.model),
+            emotion=emotion,
             voice_encoder=catalogue.locate(VOICE_ENCODER),
             text_encoder=catalogue.locate(TEXT_ENCODER),
         )
-    except catalogue.CatalogueError as error:
+    except (catalogue.CatalogueError, WeightsError) as error:
         raise SettingsError(str(error)) from error
 
 

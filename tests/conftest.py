@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from models.catalogue import CatalogueError, cache_folder, locate
 from pipelines.demo import build_corpus
@@ -15,6 +16,10 @@ from tests.offline import sitecustomize as offline
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("fv2es", deadline=None)
+settings.load_profile("fv2es")
 
 
 @pytest.fixture(scope="session")

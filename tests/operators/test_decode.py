@@ -264,13 +264,35 @@ def test_an_error_of_the_detector_is_raised_and_leaves_nothing_behind(clip: Path
 def test_time_spent_by_the_detector_does_not_count_as_ffmpegs(clip: Path) -> None:
     class Slow(Brightness):
         def detect(self, frames: np.ndarray) -> list:
-            time.sleep(0.5)
+            time.sleep(1.5)
             return super().detect(frames)
 
     settings = DecodeSettings(frame_step_ms=100, time_limit_base_s=2.0, time_limit_factor=0.1)
     (row,) = decode_rows(planned_rows(clip), settings, Slow())
     assert row["status"] == "ok"
     assert row["faces_s"] > 6
+
+
+def test_a_frame_that_is_shown_for_hours_is_looked_at_once(tmp_path: Path) -> None:
+    """Twelve hours in a few kilobytes: a frame every ten minutes, black, black ..., the last one white."""
+    path = tmp_path / "long.mkv"
+    ffmpeg("-f", "lavfi", "-i", "color=s=64x64:r=1/600:d=43200,drawbox=t=fill:c=white:enable=gte(n\\,71)", *H264, path)
+    rows = planned_rows(path, [k * 300_000 for k in range(1, 144)])
+    assert len(rows) == 144
+
+    class Counting(Brightness):
+        looked_at = 0
+
+        def detect(self, frames: np.ndarray) -> list:
+            self.looked_at += len(frames)
+            return super().detect(frames)
+
+    counting = Counting()
+    first, last = decode_rows([rows[0], rows[-1]], detector=counting)
+    assert [row["status"] for row in (first, last)] == ["no_audio", "no_audio"]
+    assert len(first["frame_times_ms"]) == 607
+    assert brightness_of(last)[-1] == (43_199_500, 1.0)
+    assert counting.looked_at <= 4
 
 
 def test_memory_does_not_grow_with_the_segment(tmp_path: Path) -> None:
@@ -309,7 +331,9 @@ def test_a_missing_ffmpeg_is_not_filed_as_a_missing_file(
 
 
 def test_a_child_cannot_take_all_memory() -> None:
-    process = Process(["python3", "-c", "bytearray(6 << 30)"], time_limit_s=60.0, max_stdout_bytes=0)
+    process = Process(
+        ["python3", "-c", "bytearray(6 << 30)"], time_limit_s=60.0, max_stdout_bytes=0, max_memory_mb=4096
+    )
     with process:
         pass
     assert b"MemoryError" in process.stderr_tail

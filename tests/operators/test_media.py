@@ -154,13 +154,13 @@ def test_time_stamps_that_jump_by_days_are_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "jump.mkv"
     jump = ("-vf", "setpts=PTS+gt(N\\,20)*1e6/TB", "-fps_mode", "passthrough")
     ffmpeg("-f", "lavfi", "-i", flash_source(1.0), *jump, *H264, path)
-    assert reason(path) == "damaged: its time stamps span 278 hours"
+    assert reason(path).startswith("damaged, or too long: its time stamps span 278 hours; 48 at most")
 
 
 def test_pictures_too_large_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "huge.mkv"
     ffmpeg("-f", "lavfi", "-i", "color=s=16384x8192:r=1:d=1", "-c:v", "mjpeg", "-threads", "1", path)
-    assert reason(path) == "its pictures of 16384x8192 pixels are larger than can be decoded"
+    assert reason(path).startswith("its pictures of 16384x8192 pixels are more than")
 
 
 def test_many_files_come_in_order_and_a_killed_child_is_replaced(clip: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from operators.commit import Store
-from operators.schema import LABELS, RUN_COLUMNS, SEGMENTS
+from operators.schema import LABELS, RUN_COLUMNS, SCHEMA_VERSION, SEGMENTS
 from operators.write import Target, Write, file_names
 from pipelines.corpus import SourceFile
 from pipelines.plan import Segment, Shard, Video, failed_video
@@ -30,7 +30,7 @@ def test_both_tables_have_their_schema_and_say_what_they_are(written: Path) -> N
     for name, schema in ((labels_name, LABELS), (segments_name, SEGMENTS)):
         file = pq.ParquetFile(written / name)
         assert file.schema_arrow.remove_metadata().equals(schema)
-        assert file.schema_arrow.metadata[b"fv2es.schema_version"] == b"1"
+        assert file.schema_arrow.metadata[b"fv2es.schema_version"] == str(SCHEMA_VERSION).encode()
         assert json.loads(file.schema_arrow.metadata[b"fv2es.recipe"]) == {"a": 1}
         column = file.metadata.row_group(0).column(0)
         assert column.compression == "ZSTD"

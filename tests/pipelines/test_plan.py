@@ -84,7 +84,7 @@ def test_a_stored_plan_reads_back(videos: list[Video], segment_ms: int, shard_ms
     shards = plan(videos, segment_ms, shard_ms)
     table = to_table(shards)
     assert table.schema.equals(PLANNED)
-    assert from_table(table) == shards
+    assert from_table(table, "r") == shards
 
 
 @given(

@@ -1,0 +1,98 @@
+"""Feed the parsers that are ours with hostile input for minutes: transcripts, configuration files, stored plans.
+
+    python -m benchmarks.fuzz --minutes 3
+
+The same strategies as the tests', with as many examples as fit. It stops at the first input that gets more than a
+plain answer or the one error that is allowed, and prints it; that input becomes a test.
+"""
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+import typer
+from hypothesis import HealthCheck, given, settings
+from rich.console import Console
+
+from operators.cues import Cue, Script, TranscriptError
+from operators.schema import PLANNED
+from operators.script_fit import check
+from operators.transcripts import parse
+from pipelines.config import load
+from pipelines.errors import SettingsError
+from pipelines.plan import PlanError, Video, from_table, pack, segments_of, to_table
+from tests.fuzzing import CUES, PLAN_CELLS, SUFFIXES, TRANSCRIPTS, YAML_TEXTS
+
+EXAMPLES_AT_ONCE = 1_000
+ANCHOR_MS = 20_000
+
+
+def transcripts(suffix: str, content: bytes) -> None:
+    """Bytes of a transcript give cues or a TranscriptError."""
+    with suppress(TranscriptError):
+        for cue in parse(suffix, content).cues:
+            assert 0 <= cue.start_ms < cue.end_ms
+            assert cue.text.encode()
+
+
+def fitting(cues: list[tuple[int, int, str]]) -> None:
+    """Cues of a script that is too long for the video are refused, the others kept in order."""
+    script = Script(tuple(sorted(Cue(start, start + length, text) for start, length, text in cues)))
+    with suppress(TranscriptError):
+        assert list(check(script, 30_000, "en")) == [cue for cue in script.cues if cue.start_ms < 30_000]
+
+
+def configurations(text: str) -> None:
+    """A text gives settings or a SettingsError."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "fv2es.yaml")
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        with suppress(SettingsError):
+            load(path)
+
+
+def plans(change: tuple[int, str, Any]) -> None:
+    """A plan in which one value is another gives the same shards or a PlanError."""
+    row, name, value = change
+    videos = [Video(f"/{n}.mp4", n, "1", 50_000, 64, 48, 25.0, "h264", "aac") for n in range(3)]
+    shards = pack([s for v in videos for s in segments_of(v, [], ANCHOR_MS, ANCHOR_MS)], 60_000, "r")
+    rows = to_table(shards).to_pylist()
+    rows[row % len(rows)][name] = value
+    with suppress(PlanError, pa.ArrowException, OverflowError, TypeError, ValueError):
+        table = pa.Table.from_pylist(rows, schema=PLANNED)
+        found = from_table(table, "r")
+        assert [shard.shard_id for shard in found] == [shard.shard_id for shard in shards]
+
+
+TARGETS: dict[str, Callable[..., None]] = {
+    "transcripts": given(SUFFIXES, TRANSCRIPTS)(transcripts),
+    "fitting": given(CUES)(fitting),
+    "configurations": given(YAML_TEXTS)(configurations),
+    "plans": given(PLAN_CELLS)(plans),
+}
+
+
+def main(minutes: Annotated[float, typer.Option(min=0.01, help="How long to go on.")] = 3.0) -> None:
+    """Fuzz all parsers in turn."""
+    console = Console(highlight=False)
+    many = settings(
+        max_examples=EXAMPLES_AT_ONCE, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    deadline = time.monotonic() + minutes * 60
+    examples = dict.fromkeys(TARGETS, 0)
+    for name in itertools.cycle(TARGETS):
+        if time.monotonic() > deadline:
+            break
+        many(TARGETS[name])()
+        examples[name] += EXAMPLES_AT_ONCE
+    for name, count in examples.items():
+        console.print(f"{name}: {count:,} examples, no finding")
+
+
+if __name__ == "__main__":
+    typer.run(main)
