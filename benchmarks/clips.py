@@ -21,15 +21,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from models.evaluate.report import SetReport
+from models.evaluate.run import load_subject, report_sets
+from models.evaluate.scored import Scored
+from models.evaluate.takes import score_takes
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import FV2ES
 from models.emotions import EMOTIONS
-from models.evaluate.report import SetReport
-from models.evaluate.run import load_subject, report_sets
-from models.evaluate.scored import Scored
-from models.evaluate.takes import score_takes
 from tests.labelling import labels
 
 DATASETS = ("RAVDESS", "MEAD (sample)")

@@ -37,7 +37,8 @@ class JobPlan:
 
     `kept` of the shards come from an unfinished run; `done_ms` and `done_videos` count media of this corpus that is
     committed; `failed` are the ledger's rows (uri, times, status, reason) of this corpus that ended in failure;
-    `replaced` are ids of versions of videos that have changed since they were labelled.
+    `replaced` are ids of versions of videos that have changed since they were labelled; `again` are rows of the ledger
+    that are tried again, and leave it as their new ones come.
     """
 
     shards: tuple[Shard, ...]
@@ -48,6 +49,7 @@ class JobPlan:
     done_ms: int
     failed: tuple[dict[str, Any], ...]
     replaced: frozenset[str]
+    again: pa.Table
 
     @property
     def media_ms(self) -> int:
@@ -61,20 +63,28 @@ class JobPlan:
 
 
 def make_plan(
-    corpus: Corpus, store: Store | None, recipe_id: str, partition: str, config: Config, workers: int
+    corpus: Corpus,
+    store: Store | None,
+    recipe_id: str,
+    partition: str,
+    config: Config,
+    workers: int,
+    again: pa.Table | None = None,
 ) -> JobPlan:
-    """Plan a run over `corpus`. Without a store nothing is taken as done."""
-    committed = ledger.read(store, partition) if store else SEGMENTS.empty_table()
+    """Plan a run over `corpus`. Without a store nothing is taken as done; nor are the rows `again` of the ledger."""
+    everything = ledger.read(store, partition) if store else SEGMENTS.empty_table()
+    again = SEGMENTS.empty_table() if again is None else again
+    committed = ledger.without_rows(everything, again)
     in_corpus = {video_id(file): file for file in corpus.files}
     done = ledger.intervals_by_video(committed)
-    kept = _kept_shards(store, partition, in_corpus.keys()) if store else []
+    kept = kept_shards(store, partition, in_corpus.keys()) if store else []
     covered = _with_shards(done, kept)
 
     known = [video for name, video in _known_videos(committed, kept).items() if name in in_corpus]
     new = probe_files((file for name, file in in_corpus.items() if name not in covered), config)
     videos = [*known, *new]
     segments = _cut_all(videos, covered, config, workers)
-    shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), recipe_id)]
+    shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), _salted(recipe_id, again))]
 
     ours = committed.filter(pc.is_in(committed["video_id"], pa.array(in_corpus, pa.string())))
     to_do = {item.video.video_id for shard in shards for item in shard.segments}
@@ -86,12 +96,21 @@ def make_plan(
         done_videos=len((done.keys() & in_corpus.keys()) - to_do),
         done_ms=sum(end_ms - start_ms for name in done.keys() & in_corpus.keys() for start_ms, end_ms in done[name]),
         failed=ledger.failures(ours),
-        replaced=_replaced(committed, corpus),
+        replaced=_replaced(everything, corpus),
+        again=again,
     )
 
 
-def _kept_shards(store: Store, partition: str, in_corpus: Collection[str]) -> list[Shard]:
-    """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan."""
+def _salted(recipe_id: str, again: pa.Table) -> str:
+    """What goes into the ids of shards. Another attempt needs others: its file must not replace that of the first."""
+    return f"{recipe_id} after {pc.max(again['finished_at'])}" if again.num_rows else recipe_id
+
+
+def kept_shards(store: Store, partition: str, in_corpus: Collection[str] | None = None) -> list[Shard]:
+    """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan.
+
+    With `in_corpus`, only those all of whose videos, by their ids, are in it.
+    """
     last = runs.latest(store, partition)
     if last is None or last.finished_at:
         return []
@@ -99,7 +118,8 @@ def _kept_shards(store: Store, partition: str, in_corpus: Collection[str]) -> li
     return [
         shard
         for shard in from_table(runs.plan(store, last.run_id))
-        if shard.shard_id not in committed and all(item.video.video_id in in_corpus for item in shard.segments)
+        if shard.shard_id not in committed
+        and (in_corpus is None or all(item.video.video_id in in_corpus for item in shard.segments))
     ]
 
 

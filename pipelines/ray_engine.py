@@ -4,6 +4,8 @@ import logging
 import math
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from operators.commit import OutputError
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError
 from pipelines.graph import Operator, Stage, process_environment
@@ -55,6 +58,7 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
     """
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     common = {"logging_level": logging.ERROR, "log_to_driver": False}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         with _stderr_to(temporary / "ray-start.log"):
             if settings.address:
@@ -76,6 +80,9 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
         raise JobError(f"Can't start work on {where}: {error}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there
     try:
         yield environment
     finally:
@@ -143,10 +150,19 @@ def run(
     try:
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
+        if (known := _cause(error, (JobError, OutputError))) is not None:
+            raise JobError(str(known)) from error
         # The last line of Ray's account is the error itself; what comes before tells a developer where.
         raise JobError(f"{str(error).strip().splitlines()[-1]}\n\nThe whole account:\n{error}") from error
     finally:
         spill.bytes = _spilled_bytes()
+
+
+def _cause(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:
+    """The error of one of these kinds that Ray has wrapped, in however many layers."""
+    while error is not None and type(error) not in kinds:
+        error = getattr(error, "cause", None) or error.__cause__
+    return error
 
 
 def _spilled_bytes() -> int:
