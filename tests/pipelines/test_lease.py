@@ -106,7 +106,7 @@ def test_who_has_lost_it_stops_and_leaves_the_other_alone(tmp_path: Path) -> Non
         other = lease.Holder("theirs", "elsewhere", 1, "boot:1", "label", "2026-01-01", "2099-01-01T00:00:00+00:00")
         store.put(lease.LOCK, json.dumps(vars(other)).encode())
         time.sleep(0.6)
-        with pytest.raises(JobError, match="lost its lease.*run theirs"):
+        with pytest.raises(JobError, match=r"lost its lease.*run theirs"):
             held.check()
     assert json.loads(lock(tmp_path).read_text())["run_id"] == "theirs"
 
