@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -26,6 +27,9 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+
+STARTS = 3
+"""How often Ray is started on a busy machine before we give up."""
 
 
 @dataclass
@@ -67,8 +71,7 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
             else:
                 environment = process_environment(temporary) | {"HOME": str(Path.home())}
                 with _private_home(temporary):
-                    ray.init(
-                        address="local",
+                    _start_here(
                         # What the stages hold: a machine of one CPU can run them all, shared out by the system.
                         num_cpus=math.ceil(sum(stage.workers * stage.cpus for stage in stages)),
                         num_gpus=settings.gpus or None,
@@ -77,7 +80,7 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
                         _temp_dir=str(temporary),
                         **common,
                     )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray has no type of its own for what may go wrong here
         where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
         raise JobError(f"Can't start work on {where}: {error}") from error
     finally:
@@ -87,6 +90,19 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
         yield environment
     finally:
         ray.shutdown()
+
+
+def _start_here(**options: Any) -> None:
+    """Start Ray on this machine. It gives itself half a minute; a machine that is busy just then gets more chances."""
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(address="local", **options)
+        except Exception:  # as above
+            ray.shutdown()
+            if attempt == STARTS:
+                raise
+        else:
+            return
 
 
 @contextmanager
