@@ -16,7 +16,7 @@ import av.logging
 
 from operators.media import MediaInfo, UnreadableMedia
 from operators.sniff import describe_content, mp4_lacks_index
-from operators.sources import DEMUXERS, MAX_PIXELS, StorageOptions, is_local, media_url, protocols_for
+from operators.sources import DEMUXERS, MAX_PIXELS, StorageOptions, is_local, media_url, options_for
 
 HEADERLESS = frozenset(
     "aac ac3 amr amrnb amrwb av1 dts eac3 h264 hevc ivf m4v mp3 mpegvideo obu tta vvc yuv4mpegpipe".split()
@@ -42,7 +42,7 @@ def inspect(uri: str, storage_options: StorageOptions | None = None) -> MediaInf
         if is_local(uri):
             _check_file(Path(uri))
         url = media_url(uri, storage_options)
-        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": protocols_for(url)}
+        options = {"format_whitelist": DEMUXERS, **options_for(url)}
         with av.open(url, options=options) as container:
             info = _describe(container)
     except FileNotFoundError as error:
@@ -51,6 +51,8 @@ def inspect(uri: str, storage_options: StorageOptions | None = None) -> MediaInf
         raise UnreadableMedia("permission denied", retryable=True) from error
     except OSError as error:
         raise UnreadableMedia(f"can't be read: {error.strerror or error}", retryable=True) from error
+    except (av.error.HTTPError, av.error.HTTPClientError) as error:  # the message only: the address is signed
+        raise UnreadableMedia(f"the storage said: {error.strerror}", retryable=True) from error
     except (av.error.FFmpegError, MemoryError, _NoTracks) as error:
         raise UnreadableMedia(_explain(uri, error)) from error
     return info

@@ -10,7 +10,7 @@ import ffmpeg
 import imageio_ffmpeg
 
 from operators.schema import PCM_RATE_HZ
-from operators.sources import DEMUXERS, MAX_PIXELS, protocols_for
+from operators.sources import DEMUXERS, MAX_PIXELS, options_for
 
 BINARY_VARIABLE = "FV2ES_FFMPEG"
 OLDEST_MAJOR = 6  # the first that tells the time of each frame it writes (-stats_enc_pre)
@@ -51,7 +51,7 @@ def open_input(url: str, seek_ms: int) -> Any:
     """Describe the input: opened as a plain container, on the presentation time line (0 = where a player starts)."""
     options: dict[str, Any] = {
         "format_whitelist": DEMUXERS,
-        "protocol_whitelist": protocols_for(url),
+        **options_for(url),
         "threads": 1,
         "max_pixels": MAX_PIXELS,
         "flags": "-output_corrupt",  # no grey ghosts of pictures whose key frame lies before the seek
