@@ -78,6 +78,10 @@ class Config(OperatorSettings, BaseSettings):
         """What may be stored and shown: everything but how to get at the storage."""
         return self.model_dump(mode="json", exclude={"storage"})
 
+    def shown(self) -> dict[str, Any]:
+        """Everything, but secrets as if they were not set: a file of settings is no place for stars."""
+        return self.public() | {"storage": self.storage.without_secrets()}
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -7,7 +7,6 @@ from typing import Any
 
 from operators.commit import Store
 from operators.write import Target, canonical_json
-from pipelines import runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, list_corpus
 from pipelines.errors import SettingsError
@@ -88,8 +87,9 @@ def open_output(out: str) -> Store:
     """The output folder or prefix, once it is known that it can be one."""
     with explained(out):
         store = Store(out)
-        if not store.local:
-            store.names(runs.RUNS, "/state.json")  # the bucket, or what is wrong with it
+        if hasattr(store.filesystem, "call_s3"):
+            # Asked for by itself: in some stores, writing would make a bucket of a mistyped name.
+            store.filesystem.call_s3("head_bucket", Bucket=store.filesystem.split_path(store.path(""))[0])
     if store.filesystem.isfile(store.path("").rstrip("/")):
         raise SettingsError(f"{out}: is a file; --out wants a folder or an s3:// prefix.")
     return store

@@ -60,16 +60,16 @@ def test_the_second_is_told_who_is_there_and_until_when(tmp_path: Path) -> None:
 
 def test_of_many_that_come_at_once_one_is_let_in(tmp_path: Path) -> None:
     let_in: list[str] = []
-    ready = threading.Barrier(8)
+    refused, ready = threading.Semaphore(0), threading.Barrier(8)
 
     def come(name: str) -> None:
         ready.wait()
         try:
             with lease.held(Store(str(tmp_path)), name, "label", 90):
                 let_in.append(name)
-                time.sleep(0.5)
+                assert all(refused.acquire(timeout=60) for _ in range(7))
         except OutputInUseError:
-            pass
+            refused.release()
 
     threads = [threading.Thread(target=come, args=(f"run-{number}",)) for number in range(8)]
     for thread in threads:

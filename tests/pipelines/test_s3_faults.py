@@ -91,17 +91,18 @@ def decode(row: dict) -> dict:
 
 
 def test_one_lease_in_a_bucket(bucket: str) -> None:
-    root, let_in, ready = f"s3://{bucket}/out", [], threading.Barrier(4)
+    root, let_in, refused, ready = f"s3://{bucket}/out", [], threading.Semaphore(0), threading.Barrier(4)
 
     def come(name: str) -> None:
         ready.wait()
         try:
             with lease.held(Store(root), name, "label", 6) as held:
                 let_in.append((name, held.exclusive))
+                assert all(refused.acquire(timeout=60) for _ in range(3))
                 time.sleep(3)  # it is renewed meanwhile
                 held.check()
         except OutputInUseError:
-            pass
+            refused.release()
 
     threads = [threading.Thread(target=come, args=(f"run-{number}",)) for number in range(4)]
     for thread in threads:
