@@ -1,7 +1,11 @@
 """Put whole files into the output, local or in a bucket: a reader sees the old file or the new one, never a part."""
 
+import errno
+import hashlib
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -12,6 +16,10 @@ from fsspec.implementations.local import LocalFileSystem
 ROW_GROUP_ROWS = 120_000
 TEMPORARY = "_tmp"
 """Folder of OUT in which files are written before they are renamed into place; no glob over the tables reaches it."""
+
+
+class OutputError(Exception):
+    """The output can't be written. The message is for people: what happened, where, what to do."""
 
 
 class Store:
@@ -34,23 +42,52 @@ class Store:
         return f"{self._base}/{name}"
 
     def put(self, name: str, content: bytes) -> None:
-        """Put a file in place at once: temporary name, fsync and rename on disk; one request in a bucket."""
-        if not self.local:
-            self.filesystem.pipe_file(self.path(name), content)
-            return
+        """Put a file in place at once: temporary name, fsync and rename on disk; one request in a bucket.
+
+        Raises:
+            OutputError: it can't be written; what was there before still is.
+        """
+        with self._explaining(name):
+            if self.local:
+                self._put_local(name, content)
+            else:
+                self.filesystem.pipe_file(self.path(name), content)
+
+    def _put_local(self, name: str, content: bytes) -> None:
         target = Path(self.path(name))
         temporary = Path(self.path(f"{TEMPORARY}/{uuid.uuid4().hex}"))
         for folder in (target.parent, temporary.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         _sync_folder(target.parent)
 
-    def put_table(self, name: str, table: pa.Table, sorting: list[tuple[str, str]] | None = None) -> None:
-        """Put a table in place as Parquet: zstd, statistics, page index, and its order declared."""
+    @contextmanager
+    def _explaining(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = f"{self.root.rstrip('/')}/{name}"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                what = "there is no space left. Make room"
+            else:
+                what = f"{error.strerror or error}. Mend that"
+            raise OutputError(
+                f"Can't write {where}: {what} and run the same command again; what is committed stays."
+            ) from error
+
+    def put_table(self, name: str, table: pa.Table, sorting: list[tuple[str, str]] | None = None) -> str:
+        """Put a table in place as Parquet: zstd, statistics, page index, and its order declared.
+
+        Returns the sha256 of the file, in hex digits.
+        """
         sink = pa.BufferOutputStream()
         pq.write_table(
             table,
@@ -61,7 +98,9 @@ class Store:
             write_page_index=True,
             sorting_columns=pq.SortingColumn.from_ordering(table.schema, sorting) if sorting else None,
         )
-        self.put(name, sink.getvalue().to_pybytes())
+        content = sink.getvalue().to_pybytes()
+        self.put(name, content)
+        return hashlib.sha256(content).hexdigest()
 
     def read(self, name: str) -> bytes:
         """The content of a file; FileNotFoundError when there is none."""
@@ -84,10 +123,21 @@ class Store:
         if self.filesystem.exists(self.path(name)):
             self.filesystem.rm_file(self.path(name))
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file now."""
+        self.filesystem.invalidate_cache()
+        return bool(self.filesystem.isfile(self.path(name)))
+
+    def clear(self, folder: str) -> None:
+        """Remove a folder with all that is in it; nothing happens when there is none."""
+        self.filesystem.invalidate_cache()
+        if self.filesystem.exists(self.path(folder)):
+            self.filesystem.rm(self.path(folder), recursive=True)
+
     def clear_temporary(self) -> None:
         """Remove what a killed run has left in the temporary folder."""
-        if self.local and self.filesystem.exists(self.path(TEMPORARY)):
-            self.filesystem.rm(self.path(TEMPORARY), recursive=True)
+        if self.local:
+            self.clear(TEMPORARY)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ import av.logging
 from operators.media import MediaInfo, UnreadableMedia
 from operators.settings import LimitSettings
 from operators.sniff import describe_content, mp4_lacks_index
-from operators.sources import DEMUXERS, StorageOptions, is_local, media_url, protocols_for
+from operators.sources import DEMUXERS, StorageOptions, is_local, media_url, options_for
 
 HEADERLESS = frozenset(
     "aac ac3 amr amrnb amrwb av1 dts eac3 h264 hevc ivf m4v mp3 mpegvideo obu tta vvc yuv4mpegpipe".split()
@@ -41,7 +41,7 @@ def inspect(uri: str, storage_options: StorageOptions | None = None, limits: Lim
         if is_local(uri):
             _check_file(Path(uri))
         url = media_url(uri, storage_options)
-        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": protocols_for(url)}
+        options = {"format_whitelist": DEMUXERS, **options_for(url)}
 
         def open_media() -> Any:
             return av.open(url, options=options)
@@ -49,6 +49,8 @@ def inspect(uri: str, storage_options: StorageOptions | None = None, limits: Lim
         try:
             with open_media() as container:
                 return _describe(container, limits, open_media)
+        except (av.error.HTTPError, av.error.HTTPClientError) as error:  # the message only: the address is signed
+            raise UnreadableMedia(f"the storage said: {error.strerror}", retryable=True) from error
         except (av.error.FFmpegError, MemoryError, _NoTracks) as error:
             # Some of libav's errors are OSErrors by name ("operation not permitted": it can't seek) and say nothing
             # of the storage, which has just given the file out.

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from operators.faces import Face, FaceDetector
 from operators.ffmpeg import find_ffmpeg
+from operators.remote import clean
 from operators.schema import CROP_BYTES, DECODED, FACE, FAILED, PCM_RATE_HZ
 from operators.segment_media import PCM_SAMPLE_BYTES, SegmentMedia, SegmentReader
 from operators.settings import DecodeSettings, LimitSettings, WindowSettings
-from operators.sources import SourceVersion, StorageOptions, media_url, source_version
+from operators.sources import SourceVersion, StorageOptions, is_local, media_url, source_version
 from operators.timeline import reach_of, scaled_size, sound_blocks
 
 SHORT_BY_MS = 1_000
@@ -88,7 +89,12 @@ class Decode:
                 return changed("while it was decoded")
         except OSError as error:
             return out_of_reach(error)
-        return judge(row, media, self._decode.frame_step_ms, time.monotonic() - started - media.faces_s)
+        step_ms, decode_s = self._decode.frame_step_ms, time.monotonic() - started - media.faces_s
+        if not is_local(row["uri"]):
+            failure = clean(media, complete=is_complete(row, media, step_ms))
+            if failure is not None:
+                return Outcome("unreadable", failure, True, media, decode_s)
+        return judge(row, media, step_ms, decode_s)
 
     def _read(self, row: dict[str, Any], url: str) -> SegmentMedia:
         start_ms, end_ms, duration_ms = row["start_ms"], row["end_ms"], row["duration_ms"]
@@ -123,15 +129,19 @@ def judge(row: dict[str, Any], media: SegmentMedia, step_ms: int, decode_s: floa
         reason = f"nothing could be decoded from {row['start_ms'] / 1000:g} s on: {error or 'the media end before'}"
         return Outcome("unreadable", reason, False, media, decode_s)
     status = "no_audio" if media.pcm is None else "ok" if media.frame_indices else "no_video"
-    end_ms = decoded_until_ms(media, step_ms)
-    expected_ms = min(row["end_ms"], row["duration_ms"])
     notes = None
-    if end_ms < expected_ms - SHORT_BY_MS:
+    if not is_complete(row, media, step_ms):
+        end_ms, expected_ms = decoded_until_ms(media, step_ms), min(row["end_ms"], row["duration_ms"])
         notes = f"decoded in part: the media end at {end_ms / 1000:g} s, not at {expected_ms / 1000:g} s"
         notes += f" ({error})" if error else ""
     elif error:
         notes = f"damaged in places: {error}"
     return Outcome(status, notes, False, media, decode_s)
+
+
+def is_complete(row: dict[str, Any], media: SegmentMedia, step_ms: int) -> bool:
+    """Whether the media reach to the segment's end, or nearly."""
+    return decoded_until_ms(media, step_ms) >= min(row["end_ms"], row["duration_ms"]) - SHORT_BY_MS
 
 
 def decoded_until_ms(media: SegmentMedia, step_ms: int) -> int:

@@ -10,7 +10,7 @@ import ffmpeg
 import imageio_ffmpeg
 
 from operators.schema import PCM_RATE_HZ
-from operators.sources import DEMUXERS, protocols_for
+from operators.sources import DEMUXERS, options_for
 
 BINARY_VARIABLE = "FV2ES_FFMPEG"
 OLDEST_MAJOR = 6  # the first that tells the time of each frame it writes (-stats_enc_pre)
@@ -54,7 +54,7 @@ def open_input(url: str, seek_ms: int, max_pixels: int) -> Any:
     """
     options: dict[str, Any] = {
         "format_whitelist": DEMUXERS,
-        "protocol_whitelist": protocols_for(url),
+        **options_for(url),
         "threads": 1,
         "max_pixels": max_pixels,
         "flags": "-output_corrupt",  # no grey ghosts of pictures whose key frame lies before the seek

@@ -3,17 +3,22 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from types import TracebackType
 from typing import IO, Any
 
 STDERR_TAIL_BYTES = 2_000
 LONGEST_LINE_BYTES = 1 << 16
+
+SECRETS = ("AWS_", "FV2ES_STORAGE__")
+"""Variables that begin so are not for a program that reads hostile files."""
 
 _ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every run
 
@@ -60,12 +65,13 @@ class Process:
         try:
             # A session of its own, so that the whole group can be killed.
             self._process = subprocess.Popen(  # noqa: S603
-                arguments,
+                [*_dying_with_us(), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=pass_fds,
                 start_new_session=True,
+                env={name: value for name, value in os.environ.items() if not name.startswith(SECRETS)},
             )
         finally:
             for fd in pass_fds:
@@ -126,6 +132,16 @@ class Process:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@cache
+def _dying_with_us() -> list[str]:
+    """What a command begins with to be killed with the process that runs it, where the system can (util-linux).
+
+    A decoder that hangs would outlive a worker that was killed: nobody is left to watch its time.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def limit_memory(pid: int, max_mb: int) -> None:

@@ -18,7 +18,7 @@ PCM_RATE_HZ = 16_000
 CROP_SIDE_PX = 48
 CROP_BYTES = CROP_SIDE_PX * CROP_SIDE_PX * 3
 
-FAILED = ("unreadable", "too_long_to_decode", "missing", "changed_during_run")
+FAILED = ("unreadable", "too_long_to_decode", "missing", "changed_during_run", "crashed_worker")
 """Statuses of a segment that could not be labelled at all; they make the job exit with 3."""
 STATUSES = ("ok", "no_speech", "no_audio", "no_video", "no_face", *FAILED)
 

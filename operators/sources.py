@@ -21,6 +21,16 @@ DEMUXERS = (
 FILE_PROTOCOLS = "file,pipe"
 URL_PROTOCOLS = "https,http,tls,tcp,pipe"
 
+URL_OPTIONS = {
+    # A connection that is refused, cut or answered with an error is tried again: a store has such moments.
+    "reconnect": "1",
+    "reconnect_on_network_error": "1",
+    "reconnect_on_http_error": "429,5xx",
+    "reconnect_delay_max": "8",
+    "reconnect_delay_total_max": "60",
+    "rw_timeout": "30000000",  # microseconds without a byte
+}
+
 
 @dataclass(frozen=True)
 class SourceVersion:
@@ -60,6 +70,11 @@ def media_url(uri: str, storage_options: StorageOptions | None = None) -> str:
         return f"file:{Path(uri).absolute()}"
     filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
     return str(filesystem.sign(path, expiration=SIGNED_URL_S))
+
+
+def options_for(url: str) -> dict[str, str]:
+    """Options of libav for opening a `media_url`."""
+    return {"protocol_whitelist": protocols_for(url), **({} if url.startswith("file:") else URL_OPTIONS)}
 
 
 def protocols_for(url: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -12,6 +13,9 @@ from operators.commit import Store
 from operators.schema import FAILED, LABEL_FIELDS, LABELS, SCHEMA_VERSION, SEGMENTS
 
 LABELS_ORDER = [("video_id", "ascending"), ("start_ms", "ascending")]
+
+LABELS_DIGEST = b"fv2es.labels_sha256"
+"""Key in the ledger's metadata: the sha256 of the labels file that it commits."""
 
 SUMMARY = pa.schema(
     [
@@ -49,10 +53,15 @@ class Write:
     """Commit shards. Table in: `schema.INFERRED`, one shard. Out: `SUMMARY`, one row.
 
     Written twice, a shard overwrites the same two files with the same rows; only once both are there does it count.
+
+    Args:
+        target: where to.
+        fence: called before each file is put in place; raises where this run may no longer write.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, fence: Callable[[], None] = lambda: None) -> None:
         self._target = target
+        self._fence = fence
         self._store = Store(target.root)
 
     def __call__(self, shard: pa.Table) -> pa.Table:
@@ -61,8 +70,10 @@ class Write:
         now = pa.scalar(datetime.now(timezone.utc), pa.timestamp("us", tz="UTC"))
         labels, segments = self._labels(shard, now), self._segments(shard, now)
         labels_name, segments_name = file_names(self._target.partition, shard_id)
-        self._store.put_table(labels_name, labels, LABELS_ORDER)
-        self._store.put_table(segments_name, segments)
+        self._fence()
+        digest = self._store.put_table(labels_name, labels, LABELS_ORDER)
+        self._fence()
+        self._store.put_table(segments_name, with_labels_digest(segments, digest))
         failed = pc.is_in(segments["status"], pa.array(FAILED))
         summary = {
             "shard_id": [shard_id],
@@ -91,6 +102,11 @@ class Write:
         columns["finished_at"] = pa.repeat(now, count)
         table = pa.Table.from_pydict({name: columns[name] for name in SEGMENTS.names})
         return table.cast(SEGMENTS).replace_schema_metadata(self._target.metadata())
+
+
+def with_labels_digest(segments: pa.Table, digest: str) -> pa.Table:
+    """A table of the ledger that says which labels file it commits."""
+    return segments.replace_schema_metadata((segments.schema.metadata or {}) | {LABELS_DIGEST: digest.encode()})
 
 
 def canonical_json(value: object) -> str:

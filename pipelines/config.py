@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from operators.settings import OperatorSettings, Settings
 from pipelines.errors import SettingsError
 from pipelines.plain_yaml import read_yaml
+from pipelines.storage import StorageSettings
 
 PREFIX = "FV2ES_"
 OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
@@ -43,6 +44,22 @@ class EngineSettings(Settings):
     object_store_mb: int = Field(2_000, ge=200, description="Memory of Ray's object store, when Ray runs here.")
 
 
+class JobSettings(Settings):
+    """When a run counts, and how it ends. Nothing here changes a label."""
+
+    max_failed_fraction: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="When a larger share of the files has failed, the run is not marked complete (exit code 4). 1: "
+        "never, as nobody knows how many of a heap of unknown files are media.",
+    )
+    grace_s: float = Field(20.0, ge=0, description="After SIGTERM or Ctrl-C, seconds for what is in flight to end.")
+    lease_s: float = Field(
+        90.0, ge=3, description="A run killed on another host holds the output for so long; it is renewed meanwhile."
+    )
+
+
 class Config(OperatorSettings, BaseSettings):
     """Everything that can be set."""
 
@@ -52,6 +69,16 @@ class Config(OperatorSettings, BaseSettings):
 
     plan: PlanSettings = PlanSettings()
     engine: EngineSettings = EngineSettings()
+    job: JobSettings = JobSettings()
+    storage: StorageSettings = StorageSettings()
+
+    def public(self) -> dict[str, Any]:
+        """What may be stored and shown: everything but how to get at the storage."""
+        return self.model_dump(mode="json", exclude={"storage"})
+
+    def shown(self) -> dict[str, Any]:
+        """Everything, but secrets as if they were not set: a file of settings is no place for stars."""
+        return self.public() | {"storage": self.storage.without_secrets()}
 
     @classmethod
     def settings_customise_sources(

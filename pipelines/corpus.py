@@ -1,6 +1,6 @@
 """List a corpus: files, folders, globs and buckets become `SourceFile`s, in one order whatever the listing's."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from pipelines.beside import with_transcripts
 from pipelines.errors import SettingsError
 from pipelines.links import OUTSIDE, OUTSIDE_FOLDER, Roots, real
 from pipelines.source_file import SourceFile, filesystem_of, printable, source_file
+from pipelines.storage import explained
 
 __all__ = ["Corpus", "SourceFile", "is_media_name", "list_corpus"]
 
@@ -42,26 +43,36 @@ class _Listed:
     link: bool = False
 
 
-def list_corpus(sources: Iterable[str], transcripts: bool = False, language: str | None = None) -> Corpus:
+def list_corpus(
+    sources: Iterable[str],
+    transcripts: bool = False,
+    language: str | None = None,
+    within: Iterable[str] | None = None,
+) -> Corpus:
     """List every source.
 
     Args:
         sources: files, folders, patterns, addresses that fsspec knows.
         transcripts: whether transcripts beside the videos are looked for.
         language: of the transcripts, as in `clip.en.srt`; None: any.
+        within: what the user has named, where `sources` are files that were found in it before: links among them are
+            followed as they were then.
 
     Raises:
-        SettingsError: a source doesn't exist, or matches nothing.
+        SettingsError: a source doesn't exist, or matches nothing; a store refuses.
+        JobError: a store is out of reach.
     """
     sources = list(sources)
-    roots = Roots(_folder_of(source) for source in sources if "://" not in source)
+    named = sources if within is None else list(within)
+    roots = Roots(_folder_of(source) for source in named if "://" not in source)
     found: dict[str, SourceFile] = {}
     links: dict[str, SourceFile] = {}
     skipped: set[str] = set()
     for source in sources:
-        listed = list(_list_source(source))
-        if not listed and not _exists(source):
-            raise SettingsError(f"{source}: no such file or folder, and no pattern that matches anything.")
+        with explained(source):
+            listed = list(_list_source(source, named))
+            if not listed and not _exists(source):
+                raise SettingsError(f"{source}: no such file or folder, and no pattern that matches anything.")
         for item in listed:
             if item.link and not item.named:
                 problem = _refusal(item, roots)
@@ -101,11 +112,12 @@ def _refusal(item: _Listed, roots: Roots) -> str | None:
     return item.file.problem or (None if roots.hold(uri) else OUTSIDE)
 
 
-def _list_source(source: str) -> Iterator[_Listed]:
+def _list_source(source: str, named: Collection[str]) -> Iterator[_Listed]:
     filesystem, path = filesystem_of(source)
+    known = source not in named and isinstance(filesystem, LocalFileSystem)  # found before, and not trusted for it
     # A file whose name holds glob characters is that file, not a pattern.
-    if filesystem.isfile(path):
-        yield _Listed(source_file(filesystem, path, filesystem.info(path)), path, named=True)
+    if filesystem.isfile(path) or (known and filesystem.exists(path)):
+        yield _Listed(source_file(filesystem, path, filesystem.info(path)), path, named=not known, link=known)
         return
     base = _fixed_part(filesystem, path)
     entries = filesystem.glob(path, detail=True) if base != path else filesystem.find(path, detail=True)

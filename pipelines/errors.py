@@ -4,7 +4,10 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_FAILED_SEGMENTS = 3
+EXIT_TOO_MANY_FAILED = 4
+EXIT_IN_USE = 5
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class SettingsError(Exception):
@@ -13,3 +16,7 @@ class SettingsError(Exception):
 
 class JobError(Exception):
     """The job as a whole can't go on."""
+
+
+class OutputInUseError(Exception):
+    """Another run holds the output. The message says who, and until when."""

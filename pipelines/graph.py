@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from operators.commit import Store
 from operators.write import Target, Write
+from pipelines import lease
 from pipelines.config import Config
+from pipelines.guard import Guard, Operator
 from pipelines.recipe import Weights
-
-Operator = Callable[[pa.Table], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,16 @@ def labelling_graph(config: Config, weights: Weights, target: Target, workers: i
     transcribers, inferrers = -(-workers // 2), -(-workers // 8)
     gpu_share = config.engine.gpus / (transcribers + inferrers)
     device = "cuda" if config.engine.gpus else "cpu"
+    shares_process = config.engine.engine == "local"
+    guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process)
+    decode = partial(guard, partial(_decode, config, weights, device="cpu"), "decode", first=True, apart=True)
+    transcribe = partial(guard, partial(_transcribe, config, weights, device), "transcribe")
+    infer = partial(guard, partial(_infer, config, weights, device), "infer")
     return [
-        Stage("decode", partial(_decode, config, weights, device="cpu"), workers, cpus=0.5),
-        Stage("transcribe", partial(_transcribe, config, weights, device), transcribers, cpus=0.25, gpus=gpu_share),
-        Stage("infer", partial(_infer, config, weights, device), inferrers, cpus=0.1, gpus=gpu_share),
-        Stage("write", partial(Write, target), 1, cpus=0.05),
+        Stage("decode", decode, workers, cpus=0.5),
+        Stage("transcribe", transcribe, transcribers, cpus=0.25, gpus=gpu_share),
+        Stage("infer", infer, inferrers, cpus=0.1, gpus=gpu_share),
+        Stage("write", partial(_write, target), 1, cpus=0.05),
     ]
 
 
@@ -76,3 +82,13 @@ def _infer(config: Config, weights: Weights, device: str) -> Operator:
     from operators.infer import Infer
 
     return Infer(config.infer, weights.voice_encoder, weights.text_encoder, weights.emotion, device)
+
+
+def _write(target: Target) -> Operator:
+    write = Write(target, fence=partial(lease.check_holder, Store(target.root), target.run_id))
+
+    def pass_on(shard: pa.Table) -> pa.Table:
+        # Nothing comes through of a shard that a run handed back when it was told to stop.
+        return write(shard) if shard.num_rows else shard
+
+    return pass_on

@@ -1,72 +1,53 @@
-"""One labelling job from its sources to its result: plan, run, account for every segment."""
+"""What one labelling job is, and all that can be looked at before it runs."""
 
 import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from operators.commit import Store
 from operators.write import Target, canonical_json
-from pipelines import ledger, local_engine, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, list_corpus
 from pipelines.errors import SettingsError
 from pipelines.graph import Stage, labelling_graph
-from pipelines.plan import to_table, video_id
 from pipelines.planner import JobPlan, make_plan
 from pipelines.recipe import find_weights, partition, recipe, recipe_id
-from pipelines.temporary import temporary_area
-
-Progress = Callable[[pa.Table], None]
-"""Called with `operators.write.SUMMARY` for each shard that was committed."""
+from pipelines.storage import explained
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A job that is ready to run: everything that can be wrong with it has been looked at."""
+class Job:
+    """What is to be done and where, once everything that can be wrong with the settings has been looked at."""
 
     config: Config
+    command: str  # label or retry: what a second run is told
     sources: tuple[str, ...]
     corpus: Corpus
     store: Store
     recipe: dict[str, Any]
+    recipe_id: str
     partition: str
-    plan: JobPlan
+    workers: int
     stages: Callable[[str], list[Stage]]  # by run id
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a corpus looks like in the output after a job; `shards` were done by this one."""
-
-    run_id: str | None
-    shards: int
-    videos: int
-    media_ms: int
-    utterances: int
-    segments_by_status: dict[str, int]
-    failed: tuple[dict[str, Any], ...]
-    replaced_videos: int
-    spilled_bytes: int
-    wall_s: float
-
-
-def prepare(sources: Sequence[str], out: str, config: Config) -> Prepared:
-    """Check the settings, list and probe the corpus, and make the plan.
+def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
+    """Check the settings and list the corpus.
 
     Raises:
         SettingsError: something that was set can't work.
-        JobError: OUT was written by a newer FV2ES.
+        JobError: a store is out of reach.
     """
-    weights = find_weights(config)
-    workers = _workers(config)
-    store = open_output(out)
-    corpus = _corpus(sources, config)
+    find_weights(config)
+    config.storage.apply()
+    open_output(out)
+    return assemble(out, config, "label", tuple(sources), corpus_of(sources, config))
+
+
+def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], corpus: Corpus) -> Job:
+    """The job of labelling a corpus that has been listed."""
+    weights, workers = find_weights(config), _workers(config)
     made = recipe(config, weights)
     name = recipe_id(made)
     part = partition(name)
@@ -74,20 +55,23 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Prepared:
     def stages(run_id: str) -> list[Stage]:
         return labelling_graph(config, weights, Target(out, part, run_id, canonical_json(made)), workers)
 
-    plan = make_plan(corpus, store, name, part, config, workers)
-    return Prepared(config, tuple(sources), corpus, store, made, part, plan, stages)
+    return Job(config, command, sources, corpus, open_output(out), made, name, part, workers, stages)
+
+
+def corpus_of(sources: Sequence[str], config: Config, within: Sequence[str] | None = None) -> Corpus:
+    """The corpus, with its transcripts where the settings want them; see `list_corpus`."""
+    return list_corpus(sources, config.speech.transcripts == "beside", config.speech.language, within)
 
 
 def preview(sources: Sequence[str], out: str | None, config: Config) -> JobPlan:
-    """The plan that `prepare` would make; without an output, as if nothing had been done."""
+    """The plan that a run would make; without an output, as if nothing had been done."""
     if out:
-        return prepare(sources, out, config).plan
+        job = prepare(sources, out, config)
+        with explained(out):
+            return make_plan(job.corpus, job.store, job.recipe_id, job.partition, config, job.workers)
+    config.storage.apply()
     name = recipe_id(recipe(config, find_weights(config)))
-    return make_plan(_corpus(sources, config), None, name, partition(name), config, _workers(config))
-
-
-def _corpus(sources: Sequence[str], config: Config) -> Corpus:
-    return list_corpus(sources, config.speech.transcripts == "beside", config.speech.language)
+    return make_plan(corpus_of(sources, config), None, name, partition(name), config, _workers(config))
 
 
 def _workers(config: Config) -> int:
@@ -96,74 +80,11 @@ def _workers(config: Config) -> int:
 
 def open_output(out: str) -> Store:
     """The output folder or prefix, once it is known that it can be one."""
-    store = Store(out)
+    with explained(out):
+        store = Store(out)
+        if hasattr(store.filesystem, "call_s3"):
+            # Asked for by itself: in some stores, writing would make a bucket of a mistyped name.
+            store.filesystem.call_s3("head_bucket", Bucket=store.filesystem.split_path(store.path(""))[0])
     if store.filesystem.isfile(store.path("").rstrip("/")):
         raise SettingsError(f"{out}: is a file; --out wants a folder or an s3:// prefix.")
     return store
-
-
-def run(job: Prepared, progress: Progress) -> Result:
-    """Label what is planned. Nothing happens when nothing is."""
-    started = time.monotonic()
-    plan, store = job.plan, job.store
-    if not plan.shards and not plan.replaced:
-        return _account(job, None, 0, time.monotonic() - started)
-    state = runs.RunState(
-        run_id=runs.new_run_id(),
-        partition=job.partition,
-        started_at=runs.now(),
-        sources=job.sources,
-        skipped=plan.skipped,
-        shards=len(plan.shards),
-        media_ms=plan.media_ms,
-    )
-    store.clear_temporary()
-    runs.start(store, state, job.config.model_dump(mode="json"), job.recipe, to_table(plan.shards))
-    # Replaced versions leave before new ones come: at no moment do two versions of a video stand in the tables.
-    if plan.replaced:
-        ledger.retire(store, job.partition, ledger.read(store, job.partition), plan.replaced)
-    ledger.remove_uncommitted(store, job.partition, [shard.shard_id for shard in plan.shards])
-    spilled = 0
-    if plan.shards:
-        tables = [to_table([shard]) for shard in plan.shards]
-        stages = job.stages(state.run_id)
-        with temporary_area() as temporary:
-            if job.config.engine.engine == "local":
-                for summary in local_engine.run(tables, stages, temporary):
-                    progress(summary)
-            else:
-                spilled = _run_on_ray(job, stages, tables, temporary, progress)
-    wall_s = time.monotonic() - started
-    runs.write_state(store, replace(state, finished_at=runs.now(), spilled_bytes=spilled, wall_s=round(wall_s, 2)))
-    store.clear_temporary()
-    return _account(job, state.run_id, spilled, wall_s)
-
-
-def _run_on_ray(job: Prepared, stages: list[Stage], tables: list[pa.Table], temporary: Path, progress: Progress) -> int:
-    from pipelines import ray_engine  # ray takes a second to import, which a run with nothing to do should not
-
-    spill = ray_engine.Spill()
-    with ray_engine.cluster(job.config.engine, stages, temporary) as environment:
-        for summary in ray_engine.run(tables, stages, environment, spill):
-            progress(summary)
-    return spill.bytes
-
-
-def _account(job: Prepared, run_id: str | None, spilled_bytes: int, wall_s: float) -> Result:
-    """Read back what is committed of this corpus: the ledger is the truth, not what we think we did."""
-    rows = ledger.read(job.store, job.partition)
-    ours = pa.array([video_id(file) for file in job.corpus.files], pa.string())
-    rows = rows.filter(pc.is_in(rows["video_id"], ours))
-    counts = pc.value_counts(rows["status"]).to_pylist()
-    return Result(
-        run_id=run_id,
-        shards=len(job.plan.shards),
-        videos=len(pc.unique(rows["video_id"])),
-        media_ms=pc.sum(pc.subtract(rows["end_ms"], rows["start_ms"])).as_py() or 0,
-        utterances=pc.sum(rows["utterances"]).as_py() or 0,
-        segments_by_status={item["values"]: item["counts"] for item in counts},
-        failed=ledger.failures(rows),
-        replaced_videos=len(job.plan.replaced),
-        spilled_bytes=spilled_bytes,
-        wall_s=round(wall_s, 2),
-    )

@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 
 from operators.commit import Store
 from operators.schema import FAILED, SCHEMA_VERSION, SEGMENTS
-from operators.write import LABELS_ORDER, file_names
+from operators.write import LABELS_ORDER, file_names, with_labels_digest
 from pipelines.errors import JobError
-from pipelines.plan import Interval
+from pipelines.plan import Interval, Shard, subtract
 
 _READERS = 8
+_ROW_KEY = ["shard_id", "video_id", "start_ms"]
+"""What names a row of the ledger, in whichever file it is."""
 
 
 def committed_shards(store: Store, partition: str) -> set[str]:
@@ -25,11 +27,32 @@ def committed_shards(store: Store, partition: str) -> set[str]:
 
 
 def read(store: Store, partition: str) -> pa.Table:
-    """Every row of the ledger of one recipe (`operators.schema.SEGMENTS`).
+    """The ledger of one recipe (`operators.schema.SEGMENTS`), without what a later attempt has superseded.
 
     Raises:
         JobError: a newer FV2ES has written here.
     """
+    rows = _read_all(store, partition)
+    return without_rows(rows, superseded(rows))
+
+
+def settle(store: Store, partition: str) -> None:
+    """Take superseded rows out of the files, where a kill came before that was done."""
+    leaving = superseded(_read_all(store, partition))
+    if leaving.num_rows:
+        remove_rows(store, partition, leaving)
+
+
+def superseded_keys(store: Store, partition: str) -> set[tuple[str, str, int]]:
+    """shard_id, video_id and start_ms of rows that a later attempt has superseded; none where files can't be read."""
+    try:
+        leaving = superseded(_read_all(store, partition))
+    except (JobError, pa.ArrowException, OSError, KeyError):
+        return set()
+    return {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
+
+
+def _read_all(store: Store, partition: str) -> pa.Table:
     names = store.names(f"segments/{partition}", ".parquet")
     with ThreadPoolExecutor(_READERS) as pool:
         tables = list(pool.map(lambda name: _read_ledger(store, name), names))
@@ -70,10 +93,81 @@ def retire(store: Store, partition: str, ledger: pa.Table, video_ids: Iterable[s
     affected = ledger.filter(pc.is_in(ledger["video_id"], leaving))
     for shard_id in pc.unique(affected["shard_id"]).to_pylist():
         labels_name, segments_name = file_names(partition, shard_id)
-        for name, order in ((labels_name, LABELS_ORDER), (segments_name, None)):
-            table = store.read_table(name)
-            store.put_table(name, table.filter(pc.invert(pc.is_in(table["video_id"], leaving))), order)
+        labels, segments = (_without(store.read_table(name), leaving) for name in (labels_name, segments_name))
+        digest = store.put_table(labels_name, labels, LABELS_ORDER)
+        store.put_table(segments_name, with_labels_digest(segments, digest))
     return len(pc.unique(affected["video_id"]))
+
+
+def _without(table: pa.Table, leaving: pa.Array) -> pa.Table:
+    return table.filter(pc.invert(pc.is_in(table["video_id"], leaving)))
+
+
+def superseded(rows: pa.Table) -> pa.Table:
+    """The failed rows of segments that have been tried again since: later rows of their video cover their time."""
+    times = rows.select(["video_id", "start_ms", "end_ms", "finished_at", "shard_id", "status"])
+    failed = times.filter(pc.is_in(times["status"], pa.array(FAILED)))
+    again = times.filter(pc.is_in(times["video_id"], pc.unique(failed["video_id"])))
+    by_video: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in again.to_pylist():
+        by_video[row["video_id"]].append(row)
+    gone = []
+    for row in failed.to_pylist():
+        later = [
+            (item["start_ms"], item["end_ms"])
+            for item in by_video[row["video_id"]]
+            if item["finished_at"] > row["finished_at"] and item["shard_id"] != row["shard_id"]
+        ]
+        if _is_covered(row, later):
+            gone.append({name: row[name] for name in _ROW_KEY})
+    return pa.Table.from_pylist(gone, schema=pa.schema([SEGMENTS.field(name) for name in _ROW_KEY]))
+
+
+class Superseding:
+    """Takes the old rows of segments that are tried again out of the ledger as their new ones come."""
+
+    def __init__(self, store: Store, partition: str, again: pa.Table) -> None:
+        self._store = store
+        self._partition = partition
+        self._again = again
+        self._new: dict[str, list[Interval]] = defaultdict(list)
+
+    def committed(self, shard: Shard) -> None:
+        """A shard's new rows are in the ledger."""
+        for item in shard.segments:
+            self._new[item.video.video_id].append((item.start_ms, item.end_ms))
+        videos = pa.array(sorted({item.video.video_id for item in shard.segments}), pa.string())
+        rows = self._again.filter(pc.is_in(self._again["video_id"], videos))
+        gone = [_is_covered(row, self._new[row["video_id"]]) for row in rows.to_pylist()]
+        leaving = rows.filter(pa.array(gone, pa.bool_()))
+        remove_rows(self._store, self._partition, leaving)
+        self._again = without_rows(self._again, leaving)
+
+
+def _is_covered(row: dict[str, Any], later: list[Interval]) -> bool:
+    """Whether all of a row's time is in later ones. A file that wouldn't open has no length: any later row will do."""
+    left = [max(start_ms, row["start_ms"]) < end_ms for start_ms, end_ms in subtract(row["end_ms"], later)]
+    return bool(later) and not any(left)
+
+
+def without_rows(rows: pa.Table, leaving: pa.Table) -> pa.Table:
+    """The rows of the ledger but for those that `leaving` names by shard_id, video_id and start_ms."""
+    names = {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
+    keys = zip(*(rows[name].to_pylist() for name in _ROW_KEY), strict=True)
+    return rows.filter(pa.array([key not in names for key in keys], pa.bool_()))
+
+
+def remove_rows(store: Store, partition: str, leaving: pa.Table) -> None:
+    """Take rows of failed segments, which have no labels, out of the ledger; files left without a row leave too."""
+    for shard_id in pc.unique(leaving["shard_id"]).to_pylist():
+        labels_name, segments_name = file_names(partition, shard_id)
+        table = store.read_table(segments_name)
+        left = without_rows(table, leaving)
+        if left.num_rows:
+            store.put_table(segments_name, left)
+        else:
+            store.remove(segments_name)
+            store.remove(labels_name)
 
 
 def remove_uncommitted(store: Store, partition: str, planned: Collection[str]) -> list[str]:

@@ -152,27 +152,32 @@ def segments_of(video: Video, done: Iterable[Interval], segment_ms: int, anchor_
     ]
 
 
-def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str) -> list[Shard]:
-    """Pack segments into shards of about `shard_ms`, neighbours together, in order of uri and time."""
+def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str, attempt: str = "") -> list[Shard]:
+    """Pack segments into shards of about `shard_ms`, neighbours together, in order of uri and time.
+
+    attempt: of another attempt at segments that have failed, a word that tells it from the first: its shards have it in
+    their ids, as their files must not replace those of the first.
+    """
     shards: list[Shard] = []
     current: list[Segment] = []
     current_ms = 0
     for segment in sorted(segments, key=lambda item: (item.video.uri, item.start_ms)):
         length_ms = segment.end_ms - segment.start_ms
         if current and (current_ms + length_ms > shard_ms or len(current) == MAX_SEGMENTS_PER_SHARD):
-            shards.append(_shard(current, recipe_id))
+            shards.append(_shard(current, recipe_id, attempt))
             current, current_ms = [], 0
         current.append(segment)
         current_ms += length_ms
     if current:
-        shards.append(_shard(current, recipe_id))
+        shards.append(_shard(current, recipe_id, attempt))
     return shards
 
 
-def _shard(segments: Sequence[Segment], recipe_id: str) -> Shard:
+def _shard(segments: Sequence[Segment], recipe_id: str, attempt: str) -> Shard:
     identity = [[*item.video.identity, item.start_ms, item.end_ms] for item in segments]
     canonical = json.dumps([recipe_id, identity], separators=(",", ":"), ensure_ascii=True)
-    return Shard(hashlib.sha256(canonical.encode()).hexdigest()[:20], tuple(segments))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:20]
+    return Shard(f"{digest}-{attempt}" if attempt else digest, tuple(segments))
 
 
 def to_table(shards: Iterable[Shard]) -> pa.Table:
@@ -214,7 +219,7 @@ def from_table(table: pa.Table, recipe_id: str) -> list[Shard]:
         grouped.setdefault(row["shard_id"], []).append(segment)
     shards = [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
     for shard in shards:
-        if shard.shard_id != _shard(shard.segments, recipe_id).shard_id:
+        if shard.shard_id != _shard(shard.segments, recipe_id, shard.shard_id.partition("-")[2]).shard_id:
             raise PlanError(f"shard {shard.shard_id!r} doesn't hold what its id says")
     return shards
 

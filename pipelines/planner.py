@@ -45,7 +45,8 @@ class JobPlan:
 
     `kept` of the shards come from an unfinished run; `done_ms` and `done_videos` count media of this corpus that is
     committed; `failed` are the ledger's rows (uri, times, status, reason) of this corpus that ended in failure;
-    `replaced` are ids of versions of videos that have changed since they were labelled.
+    `replaced` are ids of versions of videos that have changed since they were labelled; `again` are rows of the ledger
+    that are tried again, and leave it as their new ones come.
     """
 
     shards: tuple[Shard, ...]
@@ -56,6 +57,7 @@ class JobPlan:
     done_ms: int
     failed: tuple[dict[str, Any], ...]
     replaced: frozenset[str]
+    again: pa.Table
 
     @property
     def media_ms(self) -> int:
@@ -69,13 +71,21 @@ class JobPlan:
 
 
 def make_plan(
-    corpus: Corpus, store: Store | None, recipe_id: str, partition: str, config: Config, workers: int
+    corpus: Corpus,
+    store: Store | None,
+    recipe_id: str,
+    partition: str,
+    config: Config,
+    workers: int,
+    again: pa.Table | None = None,
 ) -> JobPlan:
-    """Plan a run over `corpus`. Without a store nothing is taken as done."""
-    committed = ledger.read(store, partition) if store else SEGMENTS.empty_table()
+    """Plan a run over `corpus`. Without a store nothing is taken as done; nor are the rows `again` of the ledger."""
+    everything = ledger.read(store, partition) if store else SEGMENTS.empty_table()
+    again = SEGMENTS.empty_table() if again is None else again
+    committed = ledger.without_rows(everything, again)
     in_corpus = {video_id(file): file for file in corpus.files}
     done = ledger.intervals_by_video(committed)
-    kept = _kept_shards(store, partition, recipe_id, in_corpus.keys()) if store else []
+    kept = kept_shards(store, partition, recipe_id, in_corpus.keys()) if store else []
     covered = _with_shards(done, kept)
 
     known = [
@@ -86,7 +96,7 @@ def make_plan(
     new = probe_files((file for name, file in in_corpus.items() if name not in covered), config)
     videos = [*known, *new]
     segments = _cut_all(videos, covered, config, workers)
-    shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), recipe_id)]
+    shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), recipe_id, _attempt(again))]
 
     ours = committed.filter(pc.is_in(committed["video_id"], pa.array(in_corpus, pa.string())))
     to_do = {item.video.video_id for shard in shards for item in shard.segments}
@@ -98,12 +108,20 @@ def make_plan(
         done_videos=len((done.keys() & in_corpus.keys()) - to_do),
         done_ms=sum(end_ms - start_ms for name in done.keys() & in_corpus.keys() for start_ms, end_ms in done[name]),
         failed=ledger.failures(ours),
-        replaced=_replaced(committed, corpus),
+        replaced=_replaced(everything, corpus),
+        again=again,
     )
 
 
-def _kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collection[str]) -> list[Shard]:
+def _attempt(again: pa.Table) -> str:
+    """A word for another attempt at rows of the ledger, which says when they failed; none for the first attempt."""
+    return f"{pc.max(again['finished_at']).as_py():%Y%m%dT%H%M%S%f}" if again.num_rows else ""
+
+
+def kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collection[str] | None = None) -> list[Shard]:
     """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan.
+
+    With `in_corpus`, only those all of whose videos, by their ids, are in it.
 
     Raises:
         JobError: the stored plan is damaged.
@@ -115,7 +133,8 @@ def _kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collec
     return [
         shard
         for shard in _stored_plan(store, last.run_id, recipe_id)
-        if shard.shard_id not in committed and all(item.video.video_id in in_corpus for item in shard.segments)
+        if shard.shard_id not in committed
+        and (in_corpus is None or all(item.video.video_id in in_corpus for item in shard.segments))
     ]
 
 

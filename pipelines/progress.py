@@ -19,7 +19,7 @@ class RunProgress:
     """A run's account. `speed` is media time by wall time; `left_s` is None until something has been committed."""
 
     run_id: str
-    state: str  # finished, working, quiet
+    state: str  # finished, not complete, stopped, working, quiet
     started_at: str
     finished_at: str | None
     last_commit_at: str | None
@@ -72,6 +72,10 @@ def _account(store: Store, state: runs.RunState) -> RunProgress:
 
 
 def _state(state: runs.RunState, shards_done: int, last_sign: datetime) -> str:
+    if state.outcome == "too_many_failed":
+        return f"not complete: {state.failed_fraction or 0:.1%} of its files failed, more than allowed"
+    if state.outcome == "interrupted":
+        return "stopped by a signal; run `fv2es label` again to go on"
     if state.finished_at or shards_done == state.shards:
         return "finished"
     silent_s = (datetime.now(timezone.utc) - last_sign).total_seconds()

@@ -4,13 +4,17 @@ import logging
 import math
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from operators.commit import OutputError
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError
 from pipelines.graph import Operator, Stage, process_environment
@@ -23,6 +27,9 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+
+STARTS = 3
+"""How often Ray is started on a busy machine before we give up."""
 
 
 @dataclass
@@ -55,6 +62,7 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
     """
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     common = {"logging_level": logging.ERROR, "log_to_driver": False}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         with _stderr_to(temporary / "ray-start.log"):
             if settings.address:
@@ -63,8 +71,7 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
             else:
                 environment = process_environment(temporary) | {"HOME": str(Path.home())}
                 with _private_home(temporary):
-                    ray.init(
-                        address="local",
+                    _start_here(
                         # What the stages hold: a machine of one CPU can run them all, shared out by the system.
                         num_cpus=math.ceil(sum(stage.workers * stage.cpus for stage in stages)),
                         num_gpus=settings.gpus or None,
@@ -73,13 +80,29 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
                         _temp_dir=str(temporary),
                         **common,
                     )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray has no type of its own for what may go wrong here
         where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
         raise JobError(f"Can't start work on {where}: {error}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there
     try:
         yield environment
     finally:
         ray.shutdown()
+
+
+def _start_here(**options: Any) -> None:
+    """Start Ray on this machine. It gives itself half a minute; a machine that is busy just then gets more chances."""
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(address="local", **options)
+        except Exception:  # as above
+            ray.shutdown()
+            if attempt == STARTS:
+                raise
+        else:
+            return
 
 
 @contextmanager
@@ -143,10 +166,19 @@ def run(
     try:
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
+        if (known := _cause(error, (JobError, OutputError))) is not None:
+            raise JobError(str(known)) from error
         # The last line of Ray's account is the error itself; what comes before tells a developer where.
         raise JobError(f"{str(error).strip().splitlines()[-1]}\n\nThe whole account:\n{error}") from error
     finally:
         spill.bytes = _spilled_bytes()
+
+
+def _cause(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:
+    """The error of one of these kinds that Ray has wrapped, in however many layers."""
+    while error is not None and type(error) not in kinds:
+        error = getattr(error, "cause", None) or error.__cause__
+    return error
 
 
 def _spilled_bytes() -> int:

@@ -1,10 +1,10 @@
-"""The run directory OUT/_runs/<run id>/: configuration, recipe, plan and state, which status and resume read."""
+"""The run directory OUT/_runs/<run id>/: configuration, recipe, plan and state, which the other commands read."""
 
 import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -13,10 +13,15 @@ from operators.write import canonical_json
 
 RUNS = "_runs"
 
+Outcome = Literal["complete", "interrupted", "too_many_failed"]
+
 
 @dataclass(frozen=True)
 class RunState:
-    """How a run stands. Times are ISO 8601 in UTC; `finished_at` is None while it works, or when it was killed."""
+    """How a run stands. Times are ISO 8601 in UTC; `finished_at` is None while it works, or when it was ended early.
+
+    `outcome` is None while it works, or when it was killed.
+    """
 
     run_id: str
     partition: str
@@ -28,6 +33,8 @@ class RunState:
     media_ms: int = 0
     spilled_bytes: int | None = None
     wall_s: float | None = None
+    outcome: Outcome | None = None
+    failed_fraction: float | None = None
 
 
 def now() -> str:
@@ -37,7 +44,8 @@ def now() -> str:
 
 def new_run_id() -> str:
     """A name for a run that sorts by time."""
-    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    moment = datetime.now(timezone.utc)
+    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}-{secrets.token_hex(3)}"
 
 
 def start(store: Store, state: RunState, config: dict[str, Any], recipe: dict[str, Any], plan: pa.Table) -> None:
@@ -63,6 +71,12 @@ def latest(store: Store, partition: str | None = None) -> RunState | None:
     """The newest run, of one recipe if that is given."""
     found = [state for state in states(store) if partition in (None, state.partition)]
     return found[-1] if found else None
+
+
+def config(store: Store, run_id: str) -> dict[str, Any]:
+    """The stored settings of a run, by group."""
+    values: dict[str, Any] = json.loads(store.read(f"{RUNS}/{run_id}/config.json"))
+    return values
 
 
 def plan(store: Store, run_id: str) -> pa.Table:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import config, evaluate, label, plan, status, train
+from operators.commit import OutputError
+from pipelines.cli import config, evaluate, label, plan, retry, status, train, validate
 from pipelines.cli.console import errors
 from pipelines.cli.models import app as models_app
-from pipelines.errors import EXIT_FAILED, EXIT_USAGE, JobError, SettingsError
+from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
 
 app = typer.Typer(
     name="fv2es",
@@ -21,6 +22,8 @@ app = typer.Typer(
 )
 app.command(name="label", epilog=label.EXAMPLES)(label.label)
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
+app.command(name="retry", epilog=retry.EXAMPLES)(retry.retry)
+app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.command(name="status", epilog=status.EXAMPLES)(status.status)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(name="train", epilog=train.EXAMPLES)(train.train)
@@ -49,7 +52,10 @@ def main() -> None:
     except SettingsError as error:
         errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
         sys.exit(EXIT_USAGE)
-    except JobError as error:
+    except OutputInUseError as error:
+        errors.print(f"[bold red]In use:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(EXIT_IN_USE)
+    except (JobError, OutputError) as error:
         errors.print(f"[bold red]The job stopped:[/] {_escaped(error)}", soft_wrap=True)
         sys.exit(EXIT_FAILED)
 

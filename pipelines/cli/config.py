@@ -24,7 +24,7 @@ def show(
     if schema:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
         return
-    values = load(config).model_dump(mode="json")
+    values = load(config).shown()
     typer.echo(json.dumps(values) if json_output else yaml.safe_dump(values, sort_keys=False).rstrip())
 
 

@@ -1,7 +1,6 @@
 """Progress in media time, with speed and time left, on a terminal or as now and then a line in a log."""
 
 import time
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,13 +31,12 @@ class MediaProgress:
         )
         self._task = self._progress.add_task(self._line(), total=total_ms)
 
-    def __enter__(self) -> "MediaProgress":
+    def start(self) -> None:
+        """Show it."""
         self._progress.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """Take it off the terminal."""
         self._progress.stop()
 
     def committed(self, summary: pa.Table) -> None:

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from operators.commit import Store
 from pipelines import progress
-from pipelines.cli.console import JsonOption, duration
+from pipelines.cli.console import ConfigOption, JsonOption, duration, load_config
 from pipelines.cli.console import out as console
 from pipelines.errors import SettingsError
+from pipelines.storage import explained
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -24,10 +25,13 @@ EXAMPLES = """
 
 def status(
     out: Annotated[str, typer.Argument(metavar="OUT", help="The output of a job.", show_default=False)],
+    config: ConfigOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Say how far the last run has come: shards and media done, failed and left, speed, time left."""
-    found = progress.of_last_run(Store(out))
+    load_config(config).storage.apply()
+    with explained(out):
+        found = progress.of_last_run(Store(out))
     if found is None:
         raise SettingsError(f"{out}: no run of FV2ES has written here. Is the path right?")
     if json_output:

@@ -1,0 +1,42 @@
+"""`fv2es retry`: try again what could not be labelled."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines import retry as retrying
+from pipelines.cli.console import ConfigOption, JsonOption, WorkersOption, load_config
+from pipelines.cli.console import errors as err
+from pipelines.cli.label import AddressOption, EngineOption, GpusOption
+from pipelines.cli.running import EXIT_CODES, follow
+
+EXAMPLES = f"""
+[bold]Examples[/]
+
+  fv2es retry labels/
+
+  fv2es retry s3://bucket/labels --all --workers 8
+
+What changes a label is taken from the last run on OUT, so that tables don't mix; engine, workers and storage from here.
+
+{EXIT_CODES}
+"""
+
+
+def retry(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="The output of a job.", show_default=False)],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every failed segment, not only those that another attempt may mend.")
+    ] = False,
+    config: ConfigOption = None,
+    workers: WorkersOption = None,
+    gpus: GpusOption = None,
+    address: AddressOption = None,
+    engine: EngineOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Label again the segments of OUT that failed for reasons that may pass: storage, changed or missing files."""
+    settings = load_config(config, workers=workers, gpus=gpus, address=address, engine=engine)
+    with err.status("Looking at what has failed..."):
+        prepared = retrying.prepare(out, settings, everything)
+    follow(lambda watcher: retrying.run(prepared, everything, watcher), out, json_output)

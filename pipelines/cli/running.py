@@ -1,0 +1,113 @@
+"""Follow a run on the terminal, print its result, and turn it into an exit code."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pyarrow as pa
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.cli.console import count, duration
+from pipelines.cli.console import errors as err
+from pipelines.cli.console import out as console
+from pipelines.cli.progress import MediaProgress
+from pipelines.errors import EXIT_FAILED_SEGMENTS, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_FAILED
+from pipelines.interrupt import Interrupted
+from pipelines.planner import JobPlan
+from pipelines.run import Result, Watcher
+
+EXIT_CODES = (
+    "Exit codes: 0 all labelled; 3 finished, but some files could not be: they are listed, and stand in the ledger "
+    "with the reason; 4 the same, and more of them than job.max_failed_fraction allows; 2 a setting is wrong; 5 "
+    "another run is writing to OUT; 130 or 143 stopped by Ctrl-C or SIGTERM; 1 the job could not go on. After any "
+    "interruption, the same command goes on."
+)
+MAX_FAILURES_SHOWN = 20
+
+
+def follow(run: Callable[[Watcher], Result], out: str, json_output: bool) -> None:
+    """Run a job with its progress on the terminal; ends the command with its exit code."""
+    progress: list[MediaProgress] = []
+
+    def planned(plan: JobPlan) -> None:
+        if not json_output:
+            announce(plan)
+        progress.append(MediaProgress(err, plan.media_ms))
+        progress[0].start()
+
+    def committed(summary: pa.Table) -> None:
+        progress[0].committed(summary)
+
+    def stopping(grace_s: float) -> None:
+        err.print(
+            f"Stopping: nothing new is begun; what is in flight has {grace_s:g} s to end. Ctrl-C again stops at once.",
+            soft_wrap=True,
+        )
+
+    def warned(message: str) -> None:
+        err.print(f"[yellow]Warning:[/] {escape(message)}", soft_wrap=True)
+
+    try:
+        result = run(Watcher(planned, committed, stopping, warned))
+    except KeyboardInterrupt as error:
+        err.print("Interrupted. What is committed stays; run the same command again to go on.", soft_wrap=True)
+        raise typer.Exit(error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED) from None
+    finally:
+        for shown in progress:
+            shown.stop()
+    if json_output:
+        typer.echo(json.dumps(asdict(result)))
+    else:
+        show(result, f"{out.rstrip('/')}/labels/{result.partition}/*.parquet")
+    raise typer.Exit(exit_code(result))
+
+
+def exit_code(result: Result) -> int:
+    """What the result means to a script."""
+    if not result.complete:
+        return EXIT_TOO_MANY_FAILED
+    return EXIT_FAILED_SEGMENTS if result.failed else EXIT_OK
+
+
+def announce(plan: JobPlan) -> None:
+    """Say what there is to do."""
+    err.print(
+        f"{count(plan.videos, 'video')}, {plan.done_videos:,} done before; to do: "
+        f"{count(len(plan.shards), 'shard')}, {duration(plan.media_ms)} of media"
+        + (f"; {count(plan.skipped, 'file')} skipped, not media by name" if plan.skipped else "")
+    )
+
+
+def show(result: Result, files: str) -> None:
+    """Print the result as a person would want it; `files` is the glob of the labels."""
+    if not result.shards:
+        console.print("Nothing to do: every video is labelled, or known to be broken.")
+    table = Table()
+    table.add_column("status of what is in the output")
+    table.add_column("segments", justify="right")
+    for status, segments in sorted(result.segments_by_status.items(), key=lambda item: -item[1]):
+        table.add_row(status, f"{segments:,}")
+    console.print(table)
+    console.print(
+        f"{count(result.videos, 'video')}, {duration(result.media_ms)} of media, "
+        f"{count(result.utterances, 'utterance')}."
+    )
+    if result.shards:
+        console.print(
+            f"{count(result.shards, 'shard')} in {duration(result.wall_s * 1000)}; "
+            f"{result.spilled_bytes:,} bytes spilled to disk."
+        )
+    for failure in result.failed[:MAX_FAILURES_SHOWN]:
+        console.print(
+            f"[red]{failure['status']}[/] {escape(failure['uri'])}: {escape(failure['reason'] or '')}", soft_wrap=True
+        )
+    if len(result.failed) > MAX_FAILURES_SHOWN:
+        console.print(f"... and {len(result.failed) - MAX_FAILURES_SHOWN:,} more: see the segments table.")
+    if not result.complete:
+        console.print(
+            f"[bold red]Not complete:[/] {result.failed_fraction:.1%} of the files failed, more than "
+            "job.max_failed_fraction allows."
+        )
+    console.print(f"Labels: {escape(files)}", soft_wrap=True)

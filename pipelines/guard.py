@@ -1,0 +1,144 @@
+"""Around every operator, in its worker: notes what it is about to do, so that a file that kills workers is found out.
+
+A worker that dies takes its shard with it; the engine starts another and gives it the same shard. What the dead one was
+at is on a note in OUT/_runs/attempts. A shard that killed a worker is gone through segment by segment, and a segment
+that has been there at three deaths is left out, with a row in the ledger, so that the rest of its shard is labelled.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+
+from operators.commit import Store
+from operators.schema import FAILED
+
+Operator = Callable[[pa.Table], pa.Table]
+
+ATTEMPTS = "_runs/attempts"
+MAX_DEATHS = 3
+WHOLE = "whole"
+
+
+@dataclass
+class Attempts:
+    """What has become of the attempts at a shard in one stage.
+
+    `at` is what is being worked on: a segment, the whole shard, or nothing.
+    """
+
+    run_id: str = ""
+    at: str | None = None
+    deaths: dict[str, int] = field(default_factory=dict)
+
+    def of(self, segment: str) -> int:
+        """Deaths of workers at which a segment was there: one with its shard, others alone."""
+        return min(1, self.deaths.get(WHOLE, 0)) + self.deaths.get(segment, 0)
+
+    @property
+    def suspected(self) -> bool:
+        """Whether a worker has died of this shard."""
+        return bool(self.deaths)
+
+
+def stop_name(run_id: str) -> str:
+    """The file of OUT whose presence tells workers to begin nothing new."""
+    return f"_runs/{run_id}/stop"
+
+
+class Guard:
+    """An operator with its notes.
+
+    Args:
+        build: makes the operator.
+        stage: its name, as people are told it.
+        root: OUT.
+        run_id: of the run that the worker belongs to.
+        first: whether this is the first stage, which asks whether the run has been told to stop.
+        apart: whether the operator works on each segment by itself, so that shards may be passed in pieces.
+        shares_process: whether the operator runs in the job's own process. Else a note of an earlier run says that the
+            job was killed, and nothing of the segment.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Operator],
+        stage: str,
+        root: str,
+        run_id: str,
+        first: bool = False,
+        apart: bool = False,
+        shares_process: bool = False,
+    ) -> None:
+        self._stage = stage
+        self._store = Store(root)
+        self._run_id = run_id
+        self._first = first
+        self._apart = apart
+        self._shares_process = shares_process
+        self._operator = build()
+
+    def __call__(self, shard: pa.Table) -> pa.Table:
+        """Pass a shard through the operator; an empty table goes on as it is."""
+        if shard.num_rows == 0 or (self._first and self._store.exists(stop_name(self._run_id))):
+            return shard.slice(0, 0)
+        note = f"{ATTEMPTS}/{shard['shard_id'][0].as_py()}.{self._stage}.json"
+        attempts = self._read(note)
+        if not attempts.suspected:
+            done = self._work(note, attempts, WHOLE, shard)
+            self._store.remove(note)
+            return done
+        return self._carefully(note, attempts, shard)
+
+    def _carefully(self, note: str, attempts: Attempts, shard: pa.Table) -> pa.Table:
+        """Segment by segment, to find the one that kills; its shard then passes without it."""
+        names = [f"{video}:{index}" for video, index in zip(*self._columns(shard), strict=True)]
+        spared = quarantine(shard, [attempts.of(name) >= MAX_DEATHS for name in names], self._stage)
+        pieces = []
+        for row, name in enumerate(names):
+            piece = spared.slice(row, 1)
+            sound = piece["status"][0].as_py() not in FAILED
+            pieces.append(self._work(note, attempts, name, piece) if sound else self._operator(piece))
+        # Together where together it works: batches are then what they are in an undisturbed run.
+        if self._apart or attempts.deaths.get(WHOLE, 0) >= MAX_DEATHS:
+            done = pa.concat_tables(pieces).combine_chunks()
+        else:
+            done = self._work(note, attempts, WHOLE, spared)
+        self._save(note, attempts, None)
+        return done
+
+    def _work(self, note: str, attempts: Attempts, at: str, table: pa.Table) -> pa.Table:
+        self._save(note, attempts, at)
+        return self._operator(table)
+
+    def _columns(self, shard: pa.Table) -> tuple[list[str], list[int]]:
+        return shard["video_id"].to_pylist(), shard["segment_index"].to_pylist()
+
+    def _read(self, note: str) -> Attempts:
+        """The notes so far; one that is still open tells of a death."""
+        try:
+            attempts = Attempts(**json.loads(self._store.read(note)))
+        except (FileNotFoundError, ValueError, TypeError):
+            return Attempts()
+        if attempts.at is not None and (self._shares_process or attempts.run_id == self._run_id):
+            attempts.deaths[attempts.at] = attempts.deaths.get(attempts.at, 0) + 1
+        return attempts
+
+    def _save(self, note: str, attempts: Attempts, at: str | None) -> None:
+        attempts.run_id, attempts.at = self._run_id, at
+        self._store.put(note, json.dumps(asdict(attempts)).encode())
+
+
+def quarantine(shard: pa.Table, deadly: list[bool], stage: str) -> pa.Table:
+    """The shard with its deadly segments marked as failed, which every operator passes on untouched."""
+    reason = (
+        f"the process that worked on it ({stage}) died {MAX_DEATHS} times, so it was left out; "
+        "`fv2es retry --all` tries it again"
+    )
+    new = {"status": "crashed_worker", "reason": reason, "retryable": False}
+    for name, value in new.items():
+        values = [value if bad else old for bad, old in zip(deadly, shard[name].to_pylist(), strict=True)]
+        at = shard.schema.get_field_index(name)
+        shard = shard.set_column(at, shard.schema.field(at), pa.array(values, shard.schema.field(at).type))
+    return shard

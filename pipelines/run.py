@@ -1,0 +1,210 @@
+"""Run a job: hold the output, plan, pass the shards through an engine, and account for every segment."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import interrupt, lease, ledger, local_engine, runs
+from pipelines.graph import Stage
+from pipelines.guard import ATTEMPTS, stop_name
+from pipelines.interrupt import Stop
+from pipelines.job import Job
+from pipelines.lease import Lease
+from pipelines.plan import to_table, video_id
+from pipelines.planner import JobPlan, make_plan
+from pipelines.storage import explained
+from pipelines.temporary import temporary_area
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how a job goes on: its plan, each committed shard (`operators.write.SUMMARY`), its stopping."""
+
+    planned: Callable[[JobPlan], None] = lambda plan: None
+    committed: Callable[[pa.Table], None] = lambda summary: None
+    stopping: Callable[[float], None] = lambda grace_s: None
+    warned: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a corpus looks like in the output after a job; `shards` were done by this one.
+
+    `complete` is False when more files have failed than `max_failed_fraction` allows.
+    """
+
+    run_id: str | None
+    partition: str
+    shards: int
+    videos: int
+    media_ms: int
+    utterances: int
+    segments_by_status: dict[str, int]
+    failed: tuple[dict[str, Any], ...]
+    failed_fraction: float
+    complete: bool
+    replaced_videos: int
+    spilled_bytes: int
+    wall_s: float
+
+
+def label(job: Job, watcher: Watcher) -> Result:
+    """Label what isn't labelled yet. Nothing happens where nothing is to be done.
+
+    Raises:
+        OutputInUseError: another run is writing there.
+        Interrupted: a signal ended it; what is committed stays.
+        JobError: it can't go on.
+    """
+
+    def planned() -> JobPlan:
+        return make_plan(job.corpus, job.store, job.recipe_id, job.partition, job.config, job.workers)
+
+    return run(job, planned, watcher)
+
+
+def run(job: Job, plan_it: Callable[[], JobPlan], watcher: Watcher) -> Result:
+    """Hold the output, plan, and do what is planned."""
+    started = time.monotonic()
+    run_id, config = runs.new_run_id(), job.config
+    with ExitStack() as stack:
+        with explained(job.store.root):
+            held = stack.enter_context(lease.held(job.store, run_id, job.command, config.job.lease_s))
+        if not held.exclusive:
+            watcher.warned(
+                f"{job.store.root}: this store knows no conditional writes. Two runs that start within the same second "
+                "or two may both be let in; see to it that none do."
+            )
+        with explained(job.store.root):
+            ledger.settle(job.store, job.partition)
+            plan = plan_it()
+        watcher.planned(plan)
+        if not plan.shards and not plan.replaced:
+            return _account(job, plan, None, 0, time.monotonic() - started)
+
+        def on_stop() -> None:
+            # In a thread: a signal may have come in the middle of another request to the store.
+            threading.Thread(target=job.store.put, args=(stop_name(run_id), b""), daemon=True).start()
+            watcher.stopping(config.job.grace_s)
+
+        stop = stack.enter_context(interrupt.listening(config.job.grace_s, on_stop))
+        return _Run(job, plan, run_id, held, stop, watcher).to_the_end(started)
+
+
+class _Run:
+    """One run that holds its output."""
+
+    def __init__(self, job: Job, plan: JobPlan, run_id: str, held: Lease, stop: Stop, watcher: Watcher) -> None:
+        self._job = job
+        self._plan = plan
+        self._held = held
+        self._stop = stop
+        self._watcher = watcher
+        self._superseding = ledger.Superseding(job.store, job.partition, plan.again)
+        self._committed = 0
+        self._planned = {shard.shard_id: shard for shard in plan.shards}
+        self._state = runs.RunState(
+            run_id=run_id,
+            partition=job.partition,
+            started_at=runs.now(),
+            sources=job.sources,
+            skipped=plan.skipped,
+            shards=len(plan.shards),
+            media_ms=plan.media_ms,
+        )
+
+    def to_the_end(self, started: float) -> Result:
+        """Do the work and say how it ended, in the run directory too."""
+        job, plan, store = self._job, self._plan, self._job.store
+        store.clear_temporary()
+        runs.start(store, self._state, job.config.public(), job.recipe, to_table(plan.shards))
+        # Replaced versions leave before new ones come: at no moment do two versions of a video stand in the tables.
+        if plan.replaced:
+            ledger.retire(store, job.partition, ledger.read(store, job.partition), plan.replaced)
+        ledger.remove_uncommitted(store, job.partition, [shard.shard_id for shard in plan.shards])
+        try:
+            spilled = self._work() if plan.shards else 0
+            if self._committed < len(plan.shards):
+                self._stop.check()
+        except interrupt.Interrupted:
+            self._held.check()
+            runs.write_state(store, replace(self._state, outcome="interrupted"))
+            store.clear_temporary()
+            raise
+        self._held.check()
+        ledger.settle(store, job.partition)
+        wall_s = time.monotonic() - started
+        result = _account(job, plan, self._state.run_id, spilled, wall_s)
+        ended = replace(
+            self._state,
+            finished_at=runs.now(),
+            spilled_bytes=spilled,
+            wall_s=round(wall_s, 2),
+            outcome="complete" if result.complete else "too_many_failed",
+            failed_fraction=result.failed_fraction,
+        )
+        runs.write_state(store, ended)
+        for left in (ATTEMPTS, stop_name(self._state.run_id)):
+            store.clear(left)
+        store.clear_temporary()
+        return result
+
+    def _work(self) -> int:
+        """Pass the shards through the engine; returns the bytes that it spilled."""
+        job = self._job
+        tables = [to_table([shard]) for shard in self._plan.shards]
+        stages = job.stages(self._state.run_id)
+        with temporary_area() as temporary:
+            if job.config.engine.engine == "local":
+                self._follow(local_engine.run(tables, stages, temporary))
+                return 0
+            return self._on_ray(stages, tables, temporary)
+
+    def _on_ray(self, stages: list[Stage], tables: list[pa.Table], temporary: Path) -> int:
+        from pipelines import ray_engine  # ray takes a second to import, which a run with nothing to do should not
+
+        spill = ray_engine.Spill()
+        storage = self._job.config.storage.environment()
+        with ray_engine.cluster(self._job.config.engine, stages, temporary) as environment:
+            self._follow(ray_engine.run(tables, stages, environment | storage, spill))
+        return spill.bytes
+
+    def _follow(self, summaries: Iterator[pa.Table]) -> None:
+        for summary in summaries:
+            self._held.check()
+            for shard_id in summary["shard_id"].to_pylist() if "segments" in summary.column_names else ():
+                self._committed += 1
+                self._superseding.committed(self._planned[shard_id])
+                self._watcher.committed(summary)
+
+
+def _account(job: Job, plan: JobPlan, run_id: str | None, spilled_bytes: int, wall_s: float) -> Result:
+    """Read back what is committed of this corpus: the ledger is the truth, not what we think we did."""
+    rows = ledger.read(job.store, job.partition)
+    ours = pa.array([video_id(file) for file in job.corpus.files], pa.string())
+    rows = rows.filter(pc.is_in(rows["video_id"], ours))
+    counts = pc.value_counts(rows["status"]).to_pylist()
+    videos, failed = len(pc.unique(rows["video_id"])), ledger.failures(rows)
+    fraction = len({row["uri"] for row in failed}) / videos if videos else 0.0
+    return Result(
+        run_id=run_id,
+        partition=job.partition,
+        shards=len(plan.shards),
+        videos=videos,
+        media_ms=pc.sum(pc.subtract(rows["end_ms"], rows["start_ms"])).as_py() or 0,
+        utterances=pc.sum(rows["utterances"]).as_py() or 0,
+        segments_by_status={item["values"]: item["counts"] for item in counts},
+        failed=failed,
+        failed_fraction=round(fraction, 4),
+        complete=fraction <= job.config.job.max_failed_fraction,
+        replaced_videos=len(plan.replaced),
+        spilled_bytes=spilled_bytes,
+        wall_s=round(wall_s, 2),
+    )
