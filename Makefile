@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup weights samples demo test lint bench lock clean
+.PHONY: help setup weights samples demo test lint bench lock sbom audit clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -72,6 +72,12 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --genera
 lock: $(BIN)/uv ## Pin and hash every package anew; no address gets into the locks
 	@$(LOCK) --all-extras --upgrade pyproject.toml -o requirements.lock
 	@$(LOCK) --upgrade requirements-uv.in -o requirements-uv.lock
+
+sbom: $(VENV)/.installed ## Write the bill of materials (CycloneDX) to build/sbom.json
+	@$(BIN)/python -m deploy.sbom
+
+audit: $(VENV)/.installed ## Compare what is installed with the lock, list licences, look up known holes (network)
+	@$(BIN)/python -m deploy.audit
 
 clean: ## Remove what the demo, tests and tools made; .venv and the weights stay
 	@rm -rf $(DEMO) build .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
