@@ -9,12 +9,15 @@ from pipelines.errors import SettingsError
 
 MAX_BYTES = 100_000
 MAX_DEPTH = 20
+TAG = "tag:yaml.org,2002:"
+"""What `!!` in a YAML file stands for."""
 
 
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds; None for an empty one.
 
-    Aliases (`*name`) are refused: ten lines of them can stand for a billion values, and settings need none.
+    Aliases (`*name`) are refused: ten lines of them can stand for a billion values. So are tags (`!!int`): each is a
+    constructor that breaks in its own way. Settings need neither.
 
     Raises:
         SettingsError: it can't be read, is too large or too deep, or isn't YAML of plain values.
@@ -44,6 +47,8 @@ def _check_events(path: Path, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise SettingsError(f"{path}: aliases (*{event.anchor}) are not taken; write the value out.")
+        if getattr(event, "tag", None) is not None:
+            raise SettingsError(f"{path}: tags ({event.tag.replace(TAG, '!!')}) are not taken; write the value alone.")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -39,11 +39,14 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 
         ("speech: {batch_size: 1" + "0" * 5_000 + "}", "not valid YAML|speech.batch_size"),
         ("decode: {time_limit_base_s: .inf}", "decode.time_limit_base_s: Input should be a finite number"),
         ("plan: {shard_minutes: .nan}", "plan.shard_minutes"),
-        ("speech: !!python/name:os.system", "not valid YAML"),
+        ("speech: !!python/name:os.system", r"tags \(!!python/name:os.system\) are not taken"),
+        ("!!timestamp", r"tags \(!!timestamp\) are not taken"),
+        ("speech: {batch_size: !!int ''}", r"tags \(!!int\) are not taken"),
+        ("job: {grace_s: 1" + ":0" * 20_000 + "}", "job.grace_s"),
         ("? {a: b}\n: c", "not valid YAML"),
         ("\0", "not valid YAML"),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_a_hostile_configuration_is_one_error(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "fv2es.yaml"
