@@ -47,7 +47,7 @@ def _check_events(path: Path, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise SettingsError(f"{path}: aliases (*{event.anchor}) are not taken; write the value out.")
-        if getattr(event, "tag", None) is not None:
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
             raise SettingsError(f"{path}: tags ({event.tag.replace(TAG, '!!')}) are not taken; write the value alone.")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

@@ -32,8 +32,8 @@ TRANSCRIPTS = st.one_of(
 
 _YAML_WORDS = (
     "speech|engine|decode|plan|limits|asr|language|batch_size|: |:|- |\n|\n  |, |{|}|[|]|&a |*a|<<|!!|"
-    "time_limit_base_s|!!python/|!!binary |!!timestamp |"
-    "!!set |!!int |!!float |!!timestamp|!!bool |'|\"|#|---|...|%YAML 1.1|? |>|null|true|~|1|-1|1e9|.inf|.nan|0x|0b|0o7|1:60|"
+    "time_limit_base_s|!!python/|!!binary |!!timestamp |!!set |!!int |!!float |!!bool |"
+    "'|\"|#|---|...|%YAML 1.1|? |>|null|true|~|1|-1|1e9|.inf|.nan|0x|0b|0o7|1:60|"
     "2026-13-45|\t|\0|\ud800|é|\ufeff"
 ).split("|")
 YAML_TEXTS = st.one_of(st.text(max_size=100), st.lists(st.sampled_from(_YAML_WORDS), max_size=40).map("".join))

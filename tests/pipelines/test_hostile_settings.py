@@ -84,14 +84,12 @@ def a_plan() -> pa.Table:
 def test_a_plan_that_was_changed_anywhere_is_an_error(change: tuple[int, str, object]) -> None:
     row, name, value = change
     rows = a_plan().to_pylist()
-    if rows[row % len(rows)][name] == value:
-        return
     rows[row % len(rows)][name] = value
     try:
         table = pa.Table.from_pylist(rows, schema=PLANNED)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return  # no such plan can be written
-    if name in NOT_IN_IDS:
+    if name in NOT_IN_IDS or table == a_plan():  # written, 0.5 is 0
         return
     with pytest.raises(PlanError):
         from_table(table, "r")
