@@ -20,3 +20,4 @@ class Animal:
     has: str = ""
     reason: str | None = None
     retryable: bool = False
+    transcript: str | None = None

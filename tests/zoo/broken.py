@@ -3,12 +3,13 @@
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from tests.media import ffmpeg
+from tests.media import H264, ffmpeg
 from tests.zoo.animal import Animal
 from tests.zoo.healthy import many_tracks, picture
 
@@ -124,6 +125,27 @@ def huge_pictures(path: Path, sources: Path) -> None:
     path.write_bytes(data)
 
 
+def compressed_index(path: Path, sources: Path) -> None:
+    """A QuickTime index of a few kilobytes that says it unpacks to four gigabytes."""
+    packed = zlib.compress(bytes(1 << 24))
+    inner = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", (1 << 32) - 16) + packed)
+    path.write_bytes(FTYP + box(b"moov", box(b"cmov", inner)))
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """A box of the MP4 family."""
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def grows_huge(path: Path, sources: Path) -> None:
+    """In mid-stream the pictures come to be of 12 megapixels, of which the header knows nothing."""
+    huge = path.with_suffix(".huge.ts")
+    frames = ("-f", "lavfi", "-i", "color=s=4000x3000", "-frames:v", "1", *H264, "-output_ts_offset", "3.7")
+    ffmpeg(*frames, huge)
+    path.write_bytes((sources / "talk.ts").read_bytes() + huge.read_bytes())
+    huge.unlink()
+
+
 def days_apart(path: Path, sources: Path) -> None:
     ffmpeg("-i", sources / "face.mkv", "-vf", "setpts=PTS+gt(N\\,20)*1e6/TB", "-fps_mode", "passthrough", path)
 
@@ -159,9 +181,13 @@ BROKEN = [
     Animal("promises 1000 hours.mp4", changed("talk.mp4", b"mvhd", b"\xd6\x93\xa4\x00", 20), "ok", "taf"),
     Animal("days apart.mkv", days_apart, "unreadable", reason="damaged, or too long: its time stamps span 278 hours"),
     Animal("huge pictures.avi", huge_pictures, "unreadable", reason=NOT_DECODABLE),
+    Animal("bomb of pictures.mkv", picture("4000x3000", "-frames:v", "1", "-c:v", "mjpeg"), "unreadable",
+           reason="its pictures of 4000x3000 pixels are more than limits.max_pixels allows"),
+    Animal("grows huge.ts", grows_huge, "ok", "taf", reason="damaged in places"),
+    Animal("compressed index.mov", compressed_index, "unreadable", reason=DAMAGED),
     Animal("300 tracks.mkv", many_tracks(300), "unreadable", reason="it has 301 tracks; 256 are read at most"),
     Animal("subtitles only.mkv", subtitles_only, "unreadable", reason="no audio and no video track"),
-    Animal("no frames.mkv", without_frames("-an"), "unreadable", reason=""),
+    Animal("no frames.mkv", without_frames("-an"), "unreadable", reason=DAMAGED),
     Animal("speech without frames.mkv", without_frames("-c:a", "copy"), "no_video", "ta", reason="damaged in places"),
     Animal("not a number.wav", floats(float("nan")), "no_video", "ta"),
     Animal("infinite.wav", floats(float("inf")), "no_video", "ta"),

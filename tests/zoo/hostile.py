@@ -99,7 +99,7 @@ def linked_segments(path: Path, sources: Path) -> None:
 
 HOSTILE = [
     *(Animal(name, text(template), "unreadable", reason=reason) for name, (template, reason) in TEXTS.items()),
-    Animal("data elsewhere.mov", external_data(b"alis"), "unreadable", reason=""),
-    Animal("data at an address.mov", external_data(b"url "), "unreadable", reason=""),
+    Animal("data elsewhere.mov", external_data(b"alis"), "unreadable", reason="nothing could be decoded"),
+    Animal("data at an address.mov", external_data(b"url "), "unreadable", reason="nothing could be decoded"),
     Animal("goes on elsewhere.mkv", linked_segments, "ok", "taf"),
 ]

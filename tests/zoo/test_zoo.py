@@ -20,15 +20,18 @@ from tests.zoo.broken import BROKEN
 from tests.zoo.healthy import HEALTHY
 from tests.zoo.moving import MOVING, SLEEP_S, make_stand_in
 from tests.zoo.named import NAMED
+from tests.zoo.scripted import SCRIPTED
 from tests.zoo.sources import make_sources
 from tests.zoo.watching import address, openings
 
 pytestmark = pytest.mark.media
 
-ZOO = [*HEALTHY, *BROKEN, *NAMED, *hostile.HOSTILE, *MOVING]
+ZOO = [*HEALTHY, *BROKEN, *NAMED, *hostile.HOSTILE, *SCRIPTED, *MOVING]
 
-# The limit of a decode on a busy machine; one file hangs until then.
-ENVIRONMENT = {"FV2ES_DECODE__TIME_LIMIT_BASE_S": "25"}
+ENVIRONMENT = {
+    "FV2ES_DECODE__TIME_LIMIT_BASE_S": "25",  # of a decode on a busy machine; one file hangs until then
+    "FV2ES_LIMITS__MAX_PIXELS": "10000000",  # 4K is less; real bombs take long to make
+}
 
 
 class Labelled(NamedTuple):
@@ -122,6 +125,13 @@ def test_each_file_ends_as_it_must(zoo: Labelled, animal: Animal) -> None:
     else:
         assert animal.reason in row["reason"]
         assert str(zoo.corpus) not in row["reason"]
+    if animal.transcript is None:
+        assert row["transcript"] is None
+    else:
+        assert animal.transcript in row["transcript"]
+        assert str(zoo.corpus) not in row["transcript"]
+        words = " ".join(label["text"] for label in rows if label["has_text"]).lower()
+        assert words.replace("é", "e").startswith("it was the best of times")
 
 
 @pytest.mark.parametrize("name", NO_FILES)
