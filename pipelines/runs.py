@@ -62,14 +62,15 @@ def write_state(store: Store, state: RunState) -> None:
     store.put(f"{RUNS}/{state.run_id}/state.json", json.dumps(asdict(state), indent=2).encode())
 
 
-def states(store: Store) -> list[RunState]:
-    """All runs, oldest first."""
-    return [RunState(**(json.loads(store.read(name)))) for name in store.names(RUNS, "/state.json")]
+def states(store: Store, partition: str | None = None) -> list[RunState]:
+    """All runs, oldest first; those of one recipe if that is given."""
+    found = [RunState(**(json.loads(store.read(name)))) for name in store.names(RUNS, "/state.json")]
+    return [state for state in found if partition in (None, state.partition)]
 
 
 def latest(store: Store, partition: str | None = None) -> RunState | None:
     """The newest run, of one recipe if that is given."""
-    found = [state for state in states(store) if partition in (None, state.partition)]
+    found = states(store, partition)
     return found[-1] if found else None
 
 

@@ -17,7 +17,8 @@ EXAMPLES = f"""
 
   fv2es retry s3://bucket/labels --all --workers 8
 
-What changes a label is taken from the last run on OUT, so that tables don't mix; engine, workers and storage from here.
+What changes a label is taken from the last run on OUT, so that tables don't mix. All else comes from here: engine, \
+workers, storage, and the limits of time and size, so that what was too slow or too large can be let in.
 
 {EXIT_CODES}
 """
