@@ -31,6 +31,7 @@ class Job:
     partition: str
     workers: int
     stages: Callable[[str], list[Stage]]  # by run id
+    accounts_for_all: bool = False  # the result tells of the whole output, not of this corpus alone
 
 
 def prepare(sources: Sequence[str], out: str, config: Config) -> Job:

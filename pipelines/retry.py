@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -24,8 +24,17 @@ from pipelines.storage import explained
 _LISTERS = 8
 
 
-def prepare(out: str, config: Config, everything: bool) -> Job:
-    """The job of labelling again what has failed in the last run's recipe.
+@dataclass(frozen=True)
+class Outlook:
+    """How many segments have failed, how many are tried again, and of how many the file is gone."""
+
+    failed: int
+    tried: int
+    gone: int
+
+
+def prepare(out: str, config: Config, everything: bool) -> tuple[Job, Outlook]:
+    """The job of labelling again what has failed in the last run's recipe, and what is to be expected of it.
 
     Args:
         out: an output that a run has written to.
@@ -42,6 +51,7 @@ def prepare(out: str, config: Config, everything: bool) -> Job:
         if last is None:
             raise SettingsError(f"{out}: no run of FV2ES has written here. Is the path right?")
         as_then = with_stored(config, runs.config(store, last.run_id))
+        failed = failed_rows(store, last.partition, everything=True).num_rows
         uris = failed_rows(store, last.partition, everything)["uri"].to_pylist()
         sources = tuple(sorted({name for run in runs.states(store, last.partition) for name in run.sources}))
     made = job.assemble(out, as_then, "retry", sources, Corpus((), 0))
@@ -52,8 +62,11 @@ def prepare(out: str, config: Config, everything: bool) -> Job:
         )
     with explained(out):
         planned = kept_shards(store, last.partition, made.recipe_id)
-    uris += [item.video.uri for shard in planned for item in shard.segments]
-    return replace(made, corpus=still_there(sorted(set(uris)), sources, as_then))
+    unfinished = [item.video.uri for shard in planned for item in shard.segments]
+    corpus = still_there(sorted({*uris, *unfinished}), sources, as_then)
+    there = {file.uri for file in corpus.files}
+    gone = sum(uri not in there for uri in uris)
+    return replace(made, corpus=corpus, accounts_for_all=True), Outlook(failed, len(uris) - gone, gone)
 
 
 def run(prepared: Job, everything: bool, watcher: Watcher) -> Result:

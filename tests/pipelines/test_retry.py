@@ -154,3 +154,7 @@ def test_a_retry_from_another_folder_finds_the_files_and_follows_no_link_that_wa
         assert (after[str(path)]["status"], after[str(path)]["reason"]) == ("unreadable", before[str(path)]["reason"])
     assert "leads out of the corpus" in after[str(corpus / "link.mp4")]["reason"]
     assert faults.finish("validate", out, env=env, log=log) == 0
+    (other / "notes.mp4").unlink()
+    said = tmp_path / "said"
+    assert faults.finish("retry", out, "--all", *local, env=env, log=said) == 3  # of the whole output
+    assert "3 segments failed before; tried again: 2; 1 whose files are gone" in said.read_text()
