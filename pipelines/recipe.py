@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import catalogue
-from models.weights_file import WeightsError, check_weights
+from models.weights_header import WeightsError, check_weights
 from operators.schema import SCHEMA_VERSION
 from operators.settings import resolve_path
 from operators.write import canonical_json
