@@ -44,8 +44,8 @@ def build_corpus(folder: Path, files: int = 6) -> Path:
 
 
 def build_huge(path: Path) -> None:
-    """A video of 8K, which needs more than `LITTLE_MEMORY`."""
-    media = ["-f", "lavfi", "-i", "testsrc2=s=7680x4320:r=2:d=1", "-f", "lavfi", "-i", beep_source(1.0)]
+    """A video of huge pictures, which needs more than `LITTLE_MEMORY`."""
+    media = ["-f", "lavfi", "-i", "testsrc2=s=8192x8192:r=4:d=1", "-f", "lavfi", "-i", beep_source(1.0)]
     ffmpeg(*media, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *AAC, "-threads", "1", path)
 
 
