@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup weights samples demo test lint bench lock sbom audit clean
+.PHONY: help setup weights samples demo test chaos lint bench lock sbom audit clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,6 +57,11 @@ demo: setup samples ## Build a small corpus, label it and print the rows
 
 test: setup samples ## Run the tests
 	@$(BIN)/python -m pytest
+
+ROUNDS := 20
+
+chaos: setup ## Break runs in every way, at random moments, many times over: make chaos ROUNDS=20
+	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.installed ## Run the linter, the formatter's check and the type checker
 	@$(BIN)/ruff check .

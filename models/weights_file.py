@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.emotions import EMOTIONS, MODALITIES
-
-FORMAT = "v2em-s/1"
-
-
-class WeightsError(ValueError):
-    """A weights file that cannot be used, and why."""
+from models.weights_header import FORMAT, WeightsError, check_weights, read_metadata
 
 
 def save_weights(path: Path, model_id: str, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
@@ -43,19 +38,6 @@ def load_weights(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     return metadata["model_id"], json.loads(metadata["config"]), floats
 
 
-def check_weights(path: Path) -> dict[str, str]:
-    """The metadata of a weights file. WeightsError when it is no file of V2EM-S, or orders labels otherwise.
-
-    Reads the header alone. Nothing in the file is ever run: safetensors hold numbers, and a pickle isn't one.
-    """
-    metadata = _read_metadata(path, FORMAT)
-    for name, ours in (("emotions", EMOTIONS), ("modalities", MODALITIES)):
-        theirs = tuple(json.loads(metadata.get(name, "[]")))
-        if theirs != ours:
-            raise WeightsError(f"{path} has the {name} {list(theirs)}; this version has {list(ours)}, in that order")
-    return metadata
-
-
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file under a temporary name, then rename it: whole, or not at all."""
     temporary = path.with_suffix(".tmp")
@@ -66,22 +48,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
 def read_tensors(path: Path, file_format: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of a safetensors file. WeightsError when it is none, or says it is of another format."""
-    metadata = _read_metadata(path, file_format)
+    metadata = read_metadata(path, file_format)
     with safe_open(str(path), framework="pt") as file:
         return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-
-
-def _read_metadata(path: Path, file_format: str) -> dict[str, str]:
-    if not path.is_file():
-        raise WeightsError(f"no weights file at {path}")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-    if metadata.get("format") != file_format:
-        raise WeightsError(f"{path} is of format {metadata.get('format')!r}; this version reads {file_format!r}")
-    return metadata
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], prefix: str, path: Path) -> None:

@@ -19,7 +19,7 @@ TEMPORARY = "_tmp"
 
 
 class OutputError(Exception):
-    """The output can't be written. The message is for people: what happened, where, what to do."""
+    """The output can't be written, or what is there is damaged. The message is for people: what, where, what to do."""
 
 
 class Store:
@@ -107,8 +107,19 @@ class Store:
         return bytes(self.filesystem.cat_file(self.path(name)))
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet file as a table."""
-        return pq.read_table(pa.BufferReader(self.read(name)), columns=columns)
+        """A Parquet file as a table; FileNotFoundError when there is none.
+
+        Raises:
+            OutputError: it is damaged.
+        """
+        content = self.read(name)
+        try:
+            return pq.read_table(pa.BufferReader(content), columns=columns)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise OutputError(
+                f"{self.root.rstrip('/')}/{name} is damaged: {str(error).splitlines()[0]} `fv2es validate {self.root}` "
+                "names all that is damaged; with --repair it is taken out, and labelled again by the next run."
+            ) from error
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names, relative to the root, of the files below `folder` that end in `suffix`, sorted."""

@@ -118,7 +118,8 @@ def _describe(container: Any, limits: LimitSettings, open_media: Callable[[], An
     if duration_ms > longest_ms:
         hours = f"{duration_ms / 3_600_000:.0f} hours"
         raise UnreadableMedia(
-            f"damaged, or too long: its time stamps span {hours}; {limits.max_hours:g} at most are labelled"
+            f"damaged, or too long: its time stamps span {hours}; {limits.max_hours:g} at most are labelled "
+            "(limits.max_hours)"
         )
     if duration_ms <= 0:
         raise UnreadableMedia("holds no sound and no picture: its tracks are empty")

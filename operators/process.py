@@ -22,6 +22,9 @@ SECRETS = ("AWS_", "FV2ES_STORAGE__")
 
 _ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every run
 
+OUT_OF_MEMORY = "it asks for more memory than limits.max_memory_mb allows"
+_NO_MEMORY = re.compile(rb"Cannot allocate memory|get_buffer\(\) failed|pthread_create\(\) failed")
+
 UNUSED_TRACK = re.compile(rb"\[(out#\d+/)?null\]")
 """What begins the complaints of an output that nothing is kept of: they are not of what we read."""
 
@@ -63,6 +66,8 @@ class Process:
         self._max_stdout_bytes = max_stdout_bytes
         self._hidden = hidden.encode()
         try:
+            if shutil.which(arguments[0]) is None:  # asked here: what it is started through would hide it
+                raise FileNotFoundError(f"{arguments[0]}: no such program, or one that may not be run")
             # A session of its own, so that the whole group can be killed.
             self._process = subprocess.Popen(  # noqa: S603
                 [*_dying_with_us(), *arguments],
@@ -113,7 +118,15 @@ class Process:
                     clean = clean.replace(self._hidden, b"the file")
                 self.stderr_tail = (self.stderr_tail + clean)[-STDERR_TAIL_BYTES:]
                 if (b"[error]" in clean or b"[fatal]" in clean) and not UNUSED_TRACK.match(clean):
-                    self.last_error, self.last_error_at = clean.decode("utf-8", "replace").strip(), time.monotonic()
+                    self._note_error(clean)
+
+    def _note_error(self, line: bytes) -> None:
+        """Keep the last complaint, but one about memory above all that follow from it."""
+        self.last_error_at = time.monotonic()
+        if _NO_MEMORY.search(line):
+            self.last_error = OUT_OF_MEMORY
+        elif self.last_error != OUT_OF_MEMORY:
+            self.last_error = line.decode("utf-8", "replace").strip()
 
     def _watch(self) -> None:
         started = time.monotonic()

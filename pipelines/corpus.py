@@ -64,7 +64,7 @@ def list_corpus(
     """
     sources = list(sources)
     named = sources if within is None else list(within)
-    roots = Roots(_folder_of(source) for source in named if "://" not in source)
+    roots = Roots(folder for folder in map(_local_folder_of, named) if folder)
     found: dict[str, SourceFile] = {}
     links: dict[str, SourceFile] = {}
     skipped: set[str] = set()
@@ -117,7 +117,8 @@ def _list_source(source: str, named: Collection[str]) -> Iterator[_Listed]:
     known = source not in named and isinstance(filesystem, LocalFileSystem)  # found before, and not trusted for it
     # A file whose name holds glob characters is that file, not a pattern.
     if filesystem.isfile(path) or (known and filesystem.exists(path)):
-        yield _Listed(source_file(filesystem, path, filesystem.info(path)), path, named=not known, link=known)
+        below = path.rpartition("/")[2]  # the folders above it were looked at when it was found
+        yield _Listed(source_file(filesystem, path, filesystem.info(path)), below, named=not known, link=known)
         return
     base = _fixed_part(filesystem, path)
     entries = filesystem.glob(path, detail=True) if base != path else filesystem.find(path, detail=True)
@@ -144,9 +145,11 @@ def _fixed_part(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
     return "/".join(parts[:first])
 
 
-def _folder_of(source: str) -> str:
-    """The folder that a local source opens to links: itself, that of a file, the fixed part of a pattern."""
+def _local_folder_of(source: str) -> str | None:
+    """The folder that a source opens to links: itself, that of a file, a pattern's fixed part; None in a bucket."""
     filesystem, path = filesystem_of(source)
+    if not isinstance(filesystem, LocalFileSystem):
+        return None
     return str(Path(path).parent) if Path(path).is_file() else _fixed_part(filesystem, path) or "/"
 
 

@@ -13,6 +13,7 @@ from pipelines.errors import SettingsError
 from pipelines.graph import Stage, labelling_graph
 from pipelines.planner import JobPlan, make_plan
 from pipelines.recipe import find_weights, partition, recipe, recipe_id
+from pipelines.source_file import absolute
 from pipelines.storage import explained
 
 
@@ -22,7 +23,7 @@ class Job:
 
     config: Config
     command: str  # label or retry: what a second run is told
-    sources: tuple[str, ...]
+    sources: tuple[str, ...]  # absolute: what is stored must be found from any folder
     corpus: Corpus
     store: Store
     recipe: dict[str, Any]
@@ -30,6 +31,7 @@ class Job:
     partition: str
     workers: int
     stages: Callable[[str], list[Stage]]  # by run id
+    accounts_for_all: bool = False  # the result tells of the whole output, not of this corpus alone
 
 
 def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
@@ -42,7 +44,7 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
     find_weights(config)
     config.storage.apply()
     open_output(out)
-    return assemble(out, config, "label", tuple(sources), corpus_of(sources, config))
+    return assemble(out, config, "label", tuple(map(absolute, sources)), corpus_of(sources, config))
 
 
 def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], corpus: Corpus) -> Job:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.schema import FAILED, SCHEMA_VERSION, SEGMENTS
 from operators.write import LABELS_ORDER, file_names, with_labels_digest
 from pipelines.errors import JobError
@@ -31,6 +30,7 @@ def read(store: Store, partition: str) -> pa.Table:
 
     Raises:
         JobError: a newer FV2ES has written here.
+        OutputError: a file is damaged.
     """
     rows = _read_all(store, partition)
     return without_rows(rows, superseded(rows))
@@ -47,7 +47,7 @@ def superseded_keys(store: Store, partition: str) -> set[tuple[str, str, int]]:
     """shard_id, video_id and start_ms of rows that a later attempt has superseded; none where files can't be read."""
     try:
         leaving = superseded(_read_all(store, partition))
-    except (JobError, pa.ArrowException, OSError, KeyError):
+    except (JobError, OutputError, pa.ArrowException, OSError, KeyError):
         return set()
     return {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
 
@@ -60,7 +60,7 @@ def _read_all(store: Store, partition: str) -> pa.Table:
 
 
 def _read_ledger(store: Store, name: str) -> pa.Table:
-    table = pq.read_table(pa.BufferReader(store.read(name)))
+    table = store.read_table(name)
     version = int((table.schema.metadata or {}).get(b"fv2es.schema_version", b"0"))
     if version > SCHEMA_VERSION:
         raise JobError(

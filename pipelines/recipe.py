@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import catalogue
-from models.weights_file import WeightsError, check_weights
+from models.weights_header import WeightsError, check_weights
 from operators.schema import SCHEMA_VERSION
 from operators.settings import resolve_path
 from operators.write import canonical_json
@@ -20,7 +20,8 @@ VOICE_ENCODER = "whisper-tiny.en"
 TEXT_ENCODER = "minilm-l6"
 DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25", "resnet50": "retinaface-resnet50"}
 
-_NOT_IN_RECIPE = {
+GROUPS = ("decode", "faces", "speech", "windows", "infer")
+NOT_IN_RECIPE = {
     "decode": {"time_limit_factor", "time_limit_base_s"},
     "speech": {"batch_size"},
     "infer": {"batch_size"},
@@ -74,8 +75,8 @@ def _asr(config: Config) -> Path | str:
 def recipe(config: Config, weights: Weights) -> dict[str, Any]:
     """What changes a label, by name: settings, and digests of the weights."""
     settings = {
-        group: getattr(config, group).model_dump(mode="json", exclude=_NOT_IN_RECIPE.get(group, set()))
-        for group in ("decode", "faces", "speech", "windows", "infer")
+        group: getattr(config, group).model_dump(mode="json", exclude=NOT_IN_RECIPE.get(group, set()))
+        for group in GROUPS
     }
     digests = {
         "asr": file_digest(weights.asr) if isinstance(weights.asr, Path) else weights.asr,

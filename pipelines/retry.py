@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from operators.commit import Store
 from operators.schema import FAILED
-from operators.settings import OperatorSettings
 from pipelines import job, ledger, runs
 from pipelines import run as running
 from pipelines.config import Config
@@ -18,18 +17,28 @@ from pipelines.corpus import Corpus, SourceFile
 from pipelines.errors import SettingsError
 from pipelines.job import Job
 from pipelines.planner import JobPlan, kept_shards, make_plan
+from pipelines.recipe import GROUPS, NOT_IN_RECIPE
 from pipelines.run import Result, Watcher
 from pipelines.storage import explained
 
 _LISTERS = 8
 
 
-def prepare(out: str, config: Config, everything: bool) -> Job:
-    """The job of labelling again what has failed in the last run's recipe.
+@dataclass(frozen=True)
+class Outlook:
+    """How many segments have failed, how many are tried again, and of how many the file is gone."""
+
+    failed: int
+    tried: int
+    gone: int
+
+
+def prepare(out: str, config: Config, everything: bool) -> tuple[Job, Outlook]:
+    """The job of labelling again what has failed in the last run's recipe, and what is to be expected of it.
 
     Args:
         out: an output that a run has written to.
-        config: of the engine, the job and the storage; what changes a label comes from the last run.
+        config: of the engine, the job, the storage and the limits; what changes a label comes from the last run.
         everything: also what another attempt will hardly change: `retryable` is not asked.
 
     Raises:
@@ -42,8 +51,10 @@ def prepare(out: str, config: Config, everything: bool) -> Job:
         if last is None:
             raise SettingsError(f"{out}: no run of FV2ES has written here. Is the path right?")
         as_then = with_stored(config, runs.config(store, last.run_id))
+        failed = failed_rows(store, last.partition, everything=True).num_rows
         uris = failed_rows(store, last.partition, everything)["uri"].to_pylist()
-    made = job.assemble(out, as_then, "retry", last.sources, Corpus((), 0))
+        sources = tuple(sorted({name for run in runs.states(store, last.partition) for name in run.sources}))
+    made = job.assemble(out, as_then, "retry", sources, Corpus((), 0))
     if made.partition != last.partition:
         raise SettingsError(
             f"{out}: the weights here are others than those of run {last.run_id}, so labels would go to "
@@ -51,8 +62,11 @@ def prepare(out: str, config: Config, everything: bool) -> Job:
         )
     with explained(out):
         planned = kept_shards(store, last.partition, made.recipe_id)
-    uris += [item.video.uri for shard in planned for item in shard.segments]
-    return replace(made, corpus=still_there(sorted(set(uris)), last.sources, as_then))
+    unfinished = [item.video.uri for shard in planned for item in shard.segments]
+    corpus = still_there(sorted({*uris, *unfinished}), sources, as_then)
+    there = {file.uri for file in corpus.files}
+    gone = sum(uri not in there for uri in uris)
+    return replace(made, corpus=corpus, accounts_for_all=True), Outlook(failed, len(uris) - gone, gone)
 
 
 def run(prepared: Job, everything: bool, watcher: Watcher) -> Result:
@@ -80,8 +94,11 @@ def failed_rows(store: Store, partition: str, everything: bool) -> pa.Table:
 
 
 def with_stored(config: Config, stored: dict[str, Any]) -> Config:
-    """The configuration with the stored settings for all that changes a label."""
-    values = config.model_dump() | {group: stored[group] for group in OperatorSettings.model_fields if group in stored}
+    """The configuration with the stored settings for all that changes a label; limits of time and size are its own."""
+    values = config.model_dump()
+    for group in GROUPS:
+        kept = NOT_IN_RECIPE.get(group, set())
+        values[group] |= {name: value for name, value in stored.get(group, {}).items() if name not in kept}
     return Config(**values)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.write import canonical_json
 
 RUNS = "_runs"
@@ -62,14 +62,29 @@ def write_state(store: Store, state: RunState) -> None:
     store.put(f"{RUNS}/{state.run_id}/state.json", json.dumps(asdict(state), indent=2).encode())
 
 
-def states(store: Store) -> list[RunState]:
-    """All runs, oldest first."""
-    return [RunState(**(json.loads(store.read(name)))) for name in store.names(RUNS, "/state.json")]
+def _state(store: Store, name: str) -> RunState:
+    try:
+        return RunState(**json.loads(store.read(name)))
+    except (ValueError, TypeError) as error:
+        raise OutputError(
+            f"{store.root.rstrip('/')}/{name} is damaged, or of a newer FV2ES: {error}. Remove its folder, which tells "
+            "only how that run went; the labels don't depend on it."
+        ) from error
+
+
+def states(store: Store, partition: str | None = None) -> list[RunState]:
+    """All runs, oldest first; those of one recipe if that is given.
+
+    Raises:
+        OutputError: what is stored of one is damaged.
+    """
+    found = [_state(store, name) for name in store.names(RUNS, "/state.json")]
+    return [state for state in found if partition in (None, state.partition)]
 
 
 def latest(store: Store, partition: str | None = None) -> RunState | None:
     """The newest run, of one recipe if that is given."""
-    found = [state for state in states(store) if partition in (None, state.partition)]
+    found = states(store, partition)
     return found[-1] if found else None
 
 

@@ -45,6 +45,11 @@ def filesystem_of(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return filesystem, path
 
 
+def absolute(source: str) -> str:
+    """A source as it is found from any folder."""
+    return source if "://" in source else str(Path(source).absolute())
+
+
 def source_file(filesystem: fsspec.AbstractFileSystem, path: str, info: dict) -> SourceFile:
     """A listed file as it is now; `info` is what the listing says of it."""
     if isinstance(filesystem, LocalFileSystem):

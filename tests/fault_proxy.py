@@ -27,8 +27,8 @@ class Request:
 class Fault:
     """What is done to the next `times` requests that match.
 
-    `status` answers with an error of that number; `cut_after_bytes` closes the connection in the middle of the body;
-    `bytes_per_s` is how slowly the body comes.
+    `status` answers with an error of that number; `cut_after_bytes` closes the connection in the middle of the body
+    that comes back, or of the one that is sent; `bytes_per_s` is how slowly the body comes.
     """
 
     method: str = "GET"
@@ -87,6 +87,10 @@ def fault_proxy(target: str) -> Iterator[FaultProxy]:
             upstream = http.client.HTTPConnection(host, timeout=120)
             try:
                 # The Host header stays: it is part of what the client has signed.
+                if body and fault is not None and fault.cut_after_bytes is not None:
+                    upstream.request(self.command, self.path, body[: fault.cut_after_bytes], dict(self.headers.items()))
+                    self.close_connection = True
+                    return
                 upstream.request(self.command, self.path, body, dict(self.headers.items()))
                 self.relay(upstream.getresponse(), request, fault)
             except (BrokenPipeError, ConnectionResetError):

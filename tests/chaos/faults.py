@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import imageio_ffmpeg
 import psutil
 
 from tests.labelling import labels, segments
 from tests.media import AAC, H264, beep_source, ffmpeg, flash_source
 
 ROOT = Path(__file__).parent.parent.parent
+FAKE_FFMPEG = """#!/bin/sh
+case "$*" in
+  *{name}*) {what} ;;
+  *) exec {ffmpeg} "$@" ;;
+esac
+"""
+CRASH, HANG = "kill -SEGV $$", "exec sleep 1000"
+SHORT_TIME = {"FV2ES_DECODE__TIME_LIMIT_BASE_S": "2", "FV2ES_DECODE__TIME_LIMIT_FACTOR": "0.1"}
+LITTLE_MEMORY = {"FV2ES_LIMITS__MAX_MEMORY_MB": "512"}
 START_LIMIT_S = 300.0
 END_LIMIT_S = 500.0
 SHARDS = {"FV2ES_PLAN__SHARD_MINUTES": "0.05", "FV2ES_PLAN__SEGMENT_MINUTES": "0.34"}
@@ -33,6 +43,41 @@ def build_corpus(folder: Path, files: int = 6) -> Path:
     return folder
 
 
+def build_huge(path: Path) -> None:
+    """A video of huge pictures, which needs more than `LITTLE_MEMORY`."""
+    media = ["-f", "lavfi", "-i", "testsrc2=s=8192x8192:r=4:d=1", "-f", "lavfi", "-i", beep_source(1.0)]
+    ffmpeg(*media, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *AAC, "-threads", "1", path)
+
+
+def fake_ffmpeg(path: Path, name: str, what: str) -> dict[str, str]:
+    """An ffmpeg that does `what` (of a shell) with files of this name; returns the variable that has it used."""
+    path.write_text(FAKE_FFMPEG.format(name=name, what=what, ffmpeg=imageio_ffmpeg.get_ffmpeg_exe()))
+    path.chmod(0o755)
+    return {"FV2ES_FFMPEG": str(path)}
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A disk of its own for a folder.
+
+    Raises:
+        PermissionError: we have no right to mount one.
+    """
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        raise PermissionError("no right to mount a disk here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def make_room(folder: Path) -> None:
+    """Make that disk larger."""
+    subprocess.run(["mount", "-o", "remount,size=10m", str(folder)], check=True)
+
+
 def environment(watch: Path, pace_s: float = 0.0, **more: str) -> dict[str, str]:
     """The environment of a run whose workers note in `watch` what they are."""
     watch.mkdir(parents=True, exist_ok=True)
@@ -41,16 +86,16 @@ def environment(watch: Path, pace_s: float = 0.0, **more: str) -> dict[str, str]
     return os.environ | SHARDS | own | {"PYTHONPATH": path} | more
 
 
-def start(*arguments: object, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+def start(*arguments: object, env: Mapping[str, str], log: Path, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
     """Begin a run; what it says goes to `log`."""
     command = [sys.executable, "-m", "tests.chaos.light", *map(str, arguments)]
     with log.open("ab") as out:
-        return subprocess.Popen(command, stdout=out, stderr=out, env=dict(env), cwd=ROOT)
+        return subprocess.Popen(command, stdout=out, stderr=out, env=dict(env), cwd=cwd)
 
 
-def finish(*arguments: object, env: Mapping[str, str], log: Path) -> int:
+def finish(*arguments: object, env: Mapping[str, str], log: Path, cwd: Path = ROOT) -> int:
     """Run to the end; the exit code."""
-    return start(*arguments, env=env, log=log).wait(END_LIMIT_S)
+    return start(*arguments, env=env, log=log, cwd=cwd).wait(END_LIMIT_S)
 
 
 def at_work(watch: Path, stage: str, limit_s: float = START_LIMIT_S) -> int:
@@ -91,9 +136,12 @@ def wait_for_commits(out: Path, count: int, process: subprocess.Popen[bytes]) ->
         time.sleep(0.05)
 
 
-def same_tables(out: Path, undisturbed: Path) -> bool:
-    """Whether two outputs hold the same rows, but for what tells of the run."""
-    return labels(out).equals(labels(undisturbed)) and segments(out).equals(segments(undisturbed))
+def same_tables(out: Path, undisturbed: Path, retried: bool = False) -> bool:
+    """Whether two outputs hold the same rows, but for what tells of the run; what was retried has its own shards."""
+    ledgers = [segments(folder) for folder in (out, undisturbed)]
+    if retried:
+        ledgers = [ledger.drop_columns(["shard_id"]) for ledger in ledgers]
+    return labels(out).equals(labels(undisturbed)) and ledgers[0].equals(ledgers[1])
 
 
 def children_of(pid: int) -> list[psutil.Process]:
@@ -126,3 +174,12 @@ def two_nodes(env: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
         cluster.shutdown()
         os.environ.clear()
         os.environ.update(before)
+
+
+def huge_and_others(out: Path, undisturbed: Path) -> bool:
+    """Whether memory was too little for huge.mp4, and all else is as in the undisturbed run."""
+    rows = {Path(row["uri"]).name: row for row in segments(out).to_pylist()}
+    noted = "more memory than limits.max_memory_mb allows" in (rows.pop("huge.mp4")["reason"] or "")
+    expected = {Path(row["uri"]).name: row["status"] for row in segments(undisturbed).to_pylist()}
+    said = [set(labels(folder)["text"].to_pylist()) for folder in (out, undisturbed)]
+    return noted and {name: row["status"] for name, row in rows.items()} == expected and said[1] <= said[0]

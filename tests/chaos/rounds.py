@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -123,17 +124,75 @@ def poison(here: Round) -> bool:
     return quarantined == "crashed_worker" and status == others and said
 
 
+def crash_ffmpeg(here: Round) -> bool:
+    """ffmpeg crashes on a file; a retry with one that works gives the undisturbed table."""
+    return _break_ffmpeg(here, faults.CRASH, "unreadable", {})
+
+
+def hang_ffmpeg(here: Round) -> bool:
+    """The same, where it hangs."""
+    return _break_ffmpeg(here, faults.HANG, "too_long_to_decode", faults.SHORT_TIME)
+
+
+def _break_ffmpeg(here: Round, what: str, status: str, limits: dict[str, str]) -> bool:
+    name, engine = f"clip-{here.rng.randrange(6)}", ("--engine", here.rng.choice(["ray", "local"]))
+    log, fake = here.folder / "log", faults.fake_ffmpeg(here.folder / "ffmpeg", name, what)
+    env = here.environment(**fake, **limits)
+    if faults.finish("label", here.corpus, "--out", here.out, *engine, env=env, log=log) != 3:
+        return False
+    expected = {Path(row["uri"]).stem: row["status"] for row in segments(here.undisturbed).to_pylist()}
+    if {Path(row["uri"]).stem: row["status"] for row in segments(here.out).to_pylist()} != expected | {name: status}:
+        return False
+    env = here.environment()
+    retried = faults.finish("retry", here.out, "--all", *engine, env=env, log=log) == 3
+    valid = faults.finish("validate", here.out, env=env, log=log) == 0
+    return retried and valid and faults.same_tables(here.out, here.undisturbed, retried=True)
+
+
+def out_of_memory(here: Round) -> bool:
+    """A video wants more memory than a decoder may have; it is said so, and all others are labelled."""
+    mixed = here.folder / "corpus"
+    shutil.copytree(here.corpus, mixed)
+    faults.build_huge(mixed / "huge.mp4")
+    env = here.environment(**faults.LITTLE_MEMORY, FV2ES_PLAN__SHARD_MINUTES=here.rng.choice(["0.05", "10"]))
+    engine = ("--engine", here.rng.choice(["ray", "local"]))
+    code = faults.finish("label", mixed, "--out", here.out, *engine, env=env, log=here.folder / "log")
+    return code == 3 and faults.huge_and_others(here.out, here.undisturbed)
+
+
+def full_disk(here: Round) -> bool:
+    """The disk of the output is full at some moment; with more room the run goes on."""
+    with faults.small_disk(here.out, f"{here.rng.randint(20, 160)}k"):
+        code = here.label().wait(faults.END_LIMIT_S)
+        faults.make_room(here.out)
+        return code in (1, 3) and here.resume()
+
+
 FAULTS: dict[str, Callable[[Round], bool]] = {
-    function.__name__: function for function in (kill_decode, kill_infer, kill_driver, terminate, kill_raylet, poison)
+    function.__name__: function
+    for function in (
+        kill_decode,
+        kill_infer,
+        kill_driver,
+        terminate,
+        kill_raylet,
+        poison,
+        crash_ffmpeg,
+        hang_ffmpeg,
+        out_of_memory,
+        full_disk,
+    )
 }
 
 
 def main(
     rounds: Annotated[int, typer.Option(help="How often every fault is made.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of the first round; the others count on from it.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Of the first round; random by default.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only these faults.")] = None,
 ) -> None:
     """Make every fault `rounds` times and count the differences."""
+    seed = random.randrange(1_000_000) if seed is None else seed
+    typer.echo(f"{rounds} rounds from seed {seed} on; the same again: --rounds {rounds} --seed {seed}")
     base = Path(tempfile.mkdtemp(prefix="chaos-"))
     corpus = faults.build_corpus(base / "corpus")
     env = faults.environment(base / "watch")
@@ -148,9 +207,15 @@ def main(
             started = time.monotonic()
             try:
                 same = FAULTS[name](here)
-            except (TimeoutError, AssertionError, OSError) as error:
+            except PermissionError as error:
+                typer.echo(f"{name} seed {number}: not made, {error}")
+                continue
+            except (TimeoutError, AssertionError, OSError, subprocess.SubprocessError) as error:
                 typer.echo(f"  {error!r}")
                 same = False
+            finally:
+                for left in faults.children_of(os.getpid()):
+                    left.kill()
             runs, differences = runs + 1, differences + (not same)
             typer.echo(f"{name} seed {number}: {'same' if same else 'DIFFERENT'}, {time.monotonic() - started:.0f} s")
             if same:

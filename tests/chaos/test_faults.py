@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -95,38 +96,39 @@ def test_a_second_run_is_told_that_the_output_is_in_use(undisturbed: Undisturbed
         first.wait()
 
 
-FAKE_FFMPEG = """#!/bin/sh
-case "$*" in
-  *clip-1*) {what} ;;
-  *) exec {ffmpeg} "$@" ;;
-esac
-"""
-
-
 @pytest.mark.parametrize(
     ("what", "status", "reason"),
     [
-        ("kill -SEGV $$", "unreadable", "the decoder crashed (SIGSEGV)"),
-        ("exec sleep 1000", "too_long_to_decode", "stopped at its time limit"),
+        (faults.CRASH, "unreadable", "the decoder crashed (SIGSEGV)"),
+        (faults.HANG, "too_long_to_decode", "stopped at its time limit"),
     ],
 )
 def test_an_ffmpeg_that_crashes_or_hangs_costs_one_segment(
     undisturbed: Undisturbed, tmp_path: Path, what: str, status: str, reason: str
 ) -> None:
-    import imageio_ffmpeg
-
-    fake, out = tmp_path / "ffmpeg", tmp_path / "out"
-    fake.write_text(FAKE_FFMPEG.format(what=what, ffmpeg=imageio_ffmpeg.get_ffmpeg_exe()))
-    fake.chmod(0o755)
-    limits = {"FV2ES_DECODE__TIME_LIMIT_BASE_S": "2", "FV2ES_DECODE__TIME_LIMIT_FACTOR": "0.1"}
-    env = faults.environment(tmp_path / "watch", FV2ES_FFMPEG=str(fake), **(limits if "sleep" in what else {}))
+    out, log = tmp_path / "out", tmp_path / "log"
+    fake = faults.fake_ffmpeg(tmp_path / "ffmpeg", "clip-1", what)
+    env = faults.environment(tmp_path / "watch", **fake, **(faults.SHORT_TIME if what == faults.HANG else {}))
     started = time.monotonic()
-    assert faults.finish("label", undisturbed.corpus, "--out", out, *LOCAL, env=env, log=tmp_path / "log") == 3
+    assert faults.finish("label", undisturbed.corpus, "--out", out, *LOCAL, env=env, log=log) == 3
     assert time.monotonic() - started < 200
     rows = {Path(row["uri"]).stem: row for row in segments(out).to_pylist()}
     assert rows["clip-1"]["status"] == status
     assert reason in rows["clip-1"]["reason"]
     assert [rows[f"clip-{number}"]["status"] for number in (0, 2, 3, 4, 5)] == ["ok"] * 5
+    # With an ffmpeg that works, a retry gives what an undisturbed run gives.
+    env = faults.environment(tmp_path / "watch")
+    assert faults.finish("retry", out, "--all", *LOCAL, env=env, log=log) == 3
+    assert faults.same_tables(out, undisturbed.out, retried=True)
+
+
+def test_a_video_that_wants_too_much_memory_costs_one_segment(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    mixed, out, log = tmp_path / "corpus", tmp_path / "out", tmp_path / "log"
+    shutil.copytree(undisturbed.corpus, mixed)
+    faults.build_huge(mixed / "huge.mp4")
+    env = faults.environment(tmp_path / "watch", **faults.LITTLE_MEMORY, FV2ES_PLAN__SHARD_MINUTES="10")
+    assert faults.finish("label", mixed, "--out", out, *LOCAL, env=env, log=log) == 3
+    assert faults.huge_and_others(out, undisturbed.out)
 
 
 def test_a_decoder_that_hangs_dies_with_its_worker(undisturbed: Undisturbed, tmp_path: Path) -> None:

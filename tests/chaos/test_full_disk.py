@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +20,11 @@ LOCAL = ("--engine", "local")
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 100 kB."""
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=100k", "none", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no right to mount a disk here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    try:
+        with faults.small_disk(disk, "100k"):
+            yield disk
+    except PermissionError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.media
@@ -43,7 +39,7 @@ def test_a_full_disk_ends_the_job_with_words_and_room_lets_it_go_on(small_disk: 
     labels, ledgers = ({path.stem for path in out.glob(f"{table}/**/*.parquet")} for table in ("labels", "segments"))
     assert ledgers <= labels
     assert not list(out.glob("_tmp/*"))
-    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
+    faults.make_room(small_disk)
     assert faults.finish("label", corpus, "--out", out, *LOCAL, env=env, log=log) == 3
     whole = tmp_path / "whole"
     assert faults.finish("label", corpus, "--out", whole, *LOCAL, env=env, log=log) == 3

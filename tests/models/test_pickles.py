@@ -9,7 +9,7 @@ import torch
 
 from models.retinaface import load_mobilenet
 from models.v2em.published import PublishedWeightsError, load_published
-from models.weights_file import WeightsError, check_weights
+from models.weights_header import WeightsError, check_weights
 
 
 class Bomb:

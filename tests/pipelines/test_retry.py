@@ -11,6 +11,8 @@ from pipelines.config import Config
 from pipelines.corpus import Corpus, SourceFile
 from pipelines.plan import Shard, Video, failed_video, to_table
 from pipelines.planner import JobPlan, make_plan
+from tests.chaos import faults
+from tests.labelling import segments
 from tests.tables import inferred
 
 PARTITION = "recipe=r1"
@@ -128,3 +130,31 @@ def test_a_file_that_has_changed_is_planned_in_its_new_version(store: Store) -> 
     plan = make_plan(corpus, store, "r1", PARTITION, Config(), 1, again=rows)
     assert [item.video.size for shard in plan.shards for item in shard.segments] == [101]
     assert len(plan.replaced) == 1
+
+
+@pytest.mark.media
+def test_a_retry_from_another_folder_finds_the_files_and_follows_no_link_that_was_refused(tmp_path: Path) -> None:
+    log, out, env = tmp_path / "log", tmp_path / "out", faults.environment(tmp_path / "watch")
+    corpus = faults.build_corpus(tmp_path / ".hidden" / "corpus", files=1)
+    secret = faults.build_corpus(tmp_path / "elsewhere", files=1) / "clip-0.mp4"
+    (corpus / "link.mp4").symlink_to(secret)
+    (corpus / "inside.mov").symlink_to(corpus / "clip-0.mp4")
+    low = env | {"FV2ES_LIMITS__MAX_HOURS": "0.0001"}
+    local = ("--engine", "local")
+    assert faults.finish("label", "corpus", "--out", out, *local, env=low, log=log, cwd=corpus.parent) == 3
+    other = faults.build_corpus(tmp_path / "other", files=1)
+    assert faults.finish("label", other, "--out", out, *local, env=env, log=log) == 3
+    before = {row["uri"]: row for row in segments(out).to_pylist()}
+    assert "longer" in before[str(corpus / "clip-0.mp4")]["reason"]
+    assert faults.finish("retry", out, "--all", *local, env=env, log=log) == 3
+    after = {row["uri"]: row for row in segments(out).to_pylist()}
+    assert after.keys() == before.keys()
+    assert after[str(corpus / "clip-0.mp4")]["status"] == "ok"
+    for path in (corpus / "link.mp4", corpus / "notes.mp4", other / "notes.mp4"):
+        assert (after[str(path)]["status"], after[str(path)]["reason"]) == ("unreadable", before[str(path)]["reason"])
+    assert "leads out of the corpus" in after[str(corpus / "link.mp4")]["reason"]
+    assert faults.finish("validate", out, env=env, log=log) == 0
+    (other / "notes.mp4").unlink()
+    said = tmp_path / "said"
+    assert faults.finish("retry", out, "--all", *local, env=env, log=said) == 3  # of the whole output
+    assert "3 segments failed before; tried again: 2; 1 whose files are gone" in said.read_text()

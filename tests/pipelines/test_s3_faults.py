@@ -183,6 +183,41 @@ def test_a_store_that_takes_nothing_ends_the_job_with_words(proxy: FaultProxy, b
         Store(f"s3://{bucket}/out").put("a.json", b"{}")
 
 
+def test_what_is_put_is_there_as_a_whole_or_not_at_all(proxy: FaultProxy, bucket: str) -> None:
+    store, old, new = Store(f"s3://{bucket}/out"), b"o" * 3_000_000, b"n" * 3_000_000
+    store.put("a.parquet", old)
+    proxy.faults.append(Fault("PUT", "parquet", cut_after_bytes=1_000_000, times=10_000))
+    with pytest.raises(OutputError, match="Can't write s3://"):
+        store.put("a.parquet", new)
+    with pytest.raises(OutputError, match="Can't write s3://"):
+        store.put("b.parquet", new)
+    assert (store.read("a.parquet"), store.exists("b.parquet")) == (old, False)
+    proxy.faults[0].times = 1
+    store.put("a.parquet", new)
+    assert store.read("a.parquet") == new
+    assert store.names("", "") == ["a.parquet"]
+
+
+def test_a_reader_never_sees_a_part_of_what_is_put(bucket: str) -> None:
+    store, done, seen = Store(f"s3://{bucket}/out"), threading.Event(), set()
+    contents = [bytes([letter]) * 2_000_000 for letter in b"abcdefgh"]
+    store.put("a.parquet", contents[0])
+
+    def read() -> None:
+        other = Store(f"s3://{bucket}/out")
+        while not done.is_set():
+            seen.add(other.read("a.parquet"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for content in contents:
+        store.put("a.parquet", content)
+    done.set()
+    reader.join()
+    assert seen
+    assert seen <= set(contents)
+
+
 def test_only_what_is_needed_is_read(proxy: FaultProxy, bucket: str, clip: Path) -> None:
     uri, size = upload(bucket, clip), clip.stat().st_size
     row = planned(uri, 40_000, 42_000)

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.write import LABELS_DIGEST, LABELS_ORDER, Target, Write, with_labels_digest
-from pipelines import ledger
+from pipelines import ledger, runs
 from pipelines.errors import SettingsError
 from pipelines.plan import Segment, Shard, Video
 from pipelines.recipe import partition, recipe_id
@@ -201,6 +201,21 @@ def test_the_command_says_it_in_words_and_by_exit_codes(
     code, _, err = run(monkeypatch, capsys, "validate", tmp_path / "nowhere")
     assert code == 2
     assert "no run of FV2ES" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and nothing", b"\x00" * 100])
+def test_a_run_is_told_of_a_damaged_ledger_and_what_to_do(store: Store, content: bytes) -> None:
+    store.put(ONE["segments"], content)
+    with pytest.raises(OutputError, match=r"one\.parquet is damaged: .*fv2es validate .*--repair"):
+        ledger.read(store, PARTITION)
+    repair(store, 90)
+    assert {row["shard_id"] for row in ledger.read(store, PARTITION).to_pylist()} == {"two"}
+
+
+def test_a_damaged_state_of_a_run_is_named(store: Store) -> None:
+    store.put("_runs/20260101T000000000-abcdef/state.json", b"{")
+    with pytest.raises(OutputError, match=r"20260101T000000000-abcdef/state\.json is damaged.*Remove its folder"):
+        runs.states(store)
 
 
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
