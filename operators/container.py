@@ -17,7 +17,7 @@ import av.logging
 from operators.media import MediaInfo, UnreadableMedia
 from operators.settings import LimitSettings
 from operators.sniff import describe_content, mp4_lacks_index
-from operators.sources import DEMUXERS, StorageOptions, is_local, media_url, options_for
+from operators.sources import DEMUXERS, is_local, media_url, options_for
 
 HEADERLESS = frozenset(
     "aac ac3 amr amrnb amrwb av1 dts eac3 h264 hevc ivf m4v mp3 mpegvideo obu tta vvc yuv4mpegpipe".split()
@@ -28,8 +28,8 @@ PACKETS_FOR_A_FRAME = 500
 """The first frame is looked for in so many packets: it says how the picture is rotated."""
 
 
-def inspect(uri: str, storage_options: StorageOptions | None = None, limits: LimitSettings | None = None) -> MediaInfo:
-    """Read the header of a file; `limits` are what it may ask for.
+def inspect(uri: str, url: str | None = None, limits: LimitSettings | None = None) -> MediaInfo:
+    """Read the header of a file; `url` is what `sources.media_url` makes of it, `limits` are what it may ask for.
 
     libav runs in this process: a hostile file may crash or hang it. `media.probe` is for those who'd rather live.
 
@@ -40,7 +40,7 @@ def inspect(uri: str, storage_options: StorageOptions | None = None, limits: Lim
     try:
         if is_local(uri):
             _check_file(Path(uri))
-        url = media_url(uri, storage_options)
+        url = url or media_url(uri)
         options = {"format_whitelist": DEMUXERS, **options_for(url)}
 
         def open_media() -> Any:
@@ -205,14 +205,14 @@ def _fps(video: Any) -> float | None:
 
 
 def serve() -> None:
-    """Answer questions ({"uri", "storage_options", "limits"}, one JSON object a line) until stdin ends."""
+    """Answer questions ({"uri", "url", "limits"}, one JSON object a line) until stdin ends."""
     av.logging.set_level(av.logging.ERROR)
     logging.disable()
     print("ready", flush=True)
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            info = inspect(question["uri"], question["storage_options"], LimitSettings(**question["limits"]))
+            info = inspect(question["uri"], question["url"], LimitSettings(**question["limits"]))
             answer: dict[str, Any] = {"info": asdict(info)}
         except UnreadableMedia as error:
             answer = {"unreadable": {"reason": error.reason, "retryable": error.retryable, "status": error.status}}

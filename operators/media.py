@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from operators.process import limit_memory
+from operators.process import environment_without_secrets, limit_memory
 from operators.settings import LimitSettings
-from operators.sources import StorageOptions
+from operators.sources import StorageOptions, media_url
 
 TIME_LIMIT_S = 60.0
 STARTUP_LIMIT_S = 120.0
@@ -137,7 +137,9 @@ class _Children:
         self._all: list[_Child] = []
 
     def ask(self, uri: str) -> MediaInfo | UnreadableMedia:
-        question = {"uri": uri, "storage_options": self._storage_options, "limits": self._limits.model_dump()}
+        # Signed here: the child gets an address, never the credentials.
+        url = media_url(uri, self._storage_options)
+        question = {"uri": uri, "url": url, "limits": self._limits.model_dump()}
         # Twice: a child may have been killed by something else than this file.
         answer = self._child().ask(question, self._time_limit_s) or self._child().ask(question, self._time_limit_s)
         return answer or UnreadableMedia("damaged: reading its header crashed the media library")
@@ -159,7 +161,7 @@ class _Child:
 
     def __init__(self, max_memory_mb: int) -> None:
         # The child finds our modules where we do. It has no terminal, and libav's messages are not for it.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = environment_without_secrets() | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(  # noqa: S603
             CHILD,
             stdin=subprocess.PIPE,

@@ -76,7 +76,7 @@ class Process:
                 stderr=subprocess.PIPE,
                 pass_fds=pass_fds,
                 start_new_session=True,
-                env={name: value for name, value in os.environ.items() if not name.startswith(SECRETS)},
+                env=environment_without_secrets(),
             )
         finally:
             for fd in pass_fds:
@@ -155,6 +155,11 @@ def _dying_with_us() -> list[str]:
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """The variables for a program that reads hostile files."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
 
 
 def limit_memory(pid: int, max_mb: int) -> None:

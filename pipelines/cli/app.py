@@ -61,6 +61,6 @@ def main() -> None:
 
 
 def _escaped(error: Exception) -> str:
-    from rich.markup import escape
+    from pipelines.cli.console import harmless
 
-    return escape(str(error))
+    return harmless(str(error), kept="\n")

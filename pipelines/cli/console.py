@@ -1,10 +1,12 @@
 """What the subcommands share: consoles, options and the words for amounts."""
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.config import Config, load
@@ -29,6 +31,20 @@ WorkersOption = Annotated[
 def load_config(path: Path | None, **engine: object) -> Config:
     """The configuration in force, with flags of the engine laid over it."""
     return load(path, {"engine": engine})
+
+
+def harmless(text: str, kept: str = "") -> str:
+    """What a file has a say in, as a terminal may show it: its control characters could fake or hide other output.
+
+    `kept` are control characters of our own messages.
+    """
+    return escape(
+        "".join(char if char in kept or unicodedata.category(char)[0] != "C" else _named(char) for char in text)
+    )
+
+
+def _named(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode()
 
 
 def duration(milliseconds: float) -> str:

@@ -4,10 +4,18 @@ import json
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from pipelines import job
-from pipelines.cli.console import ConfigOption, JsonOption, SourcesArgument, WorkersOption, count, duration, load_config
+from pipelines.cli.console import (
+    ConfigOption,
+    JsonOption,
+    SourcesArgument,
+    WorkersOption,
+    count,
+    duration,
+    harmless,
+    load_config,
+)
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
 from pipelines.errors import EXIT_FAILED_SEGMENTS, EXIT_OK
@@ -56,6 +64,6 @@ def plan(
         console.print(f"To do: {count(len(made.shards), 'shard')}{kept}, {duration(made.media_ms)} of media.")
         for item in unreadable:
             console.print(
-                f"[red]{item['status']}[/] {escape(item['uri'])}: {escape(item['reason'] or '')}", soft_wrap=True
+                f"[red]{item['status']}[/] {harmless(item['uri'])}: {harmless(item['reason'] or '')}", soft_wrap=True
             )
     raise typer.Exit(EXIT_FAILED_SEGMENTS if unreadable else EXIT_OK)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.console import count, duration
+from pipelines.cli.console import count, duration, harmless
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
 from pipelines.cli.progress import MediaProgress
@@ -47,7 +47,7 @@ def follow(run: Callable[[Watcher], Result], out: str, json_output: bool) -> Non
         )
 
     def warned(message: str) -> None:
-        err.print(f"[yellow]Warning:[/] {escape(message)}", soft_wrap=True)
+        err.print(f"[yellow]Warning:[/] {harmless(message)}", soft_wrap=True)
 
     try:
         result = run(Watcher(planned, committed, stopping, warned))
@@ -101,7 +101,8 @@ def show(result: Result, files: str) -> None:
         )
     for failure in result.failed[:MAX_FAILURES_SHOWN]:
         console.print(
-            f"[red]{failure['status']}[/] {escape(failure['uri'])}: {escape(failure['reason'] or '')}", soft_wrap=True
+            f"[red]{failure['status']}[/] {harmless(failure['uri'])}: {harmless(failure['reason'] or '')}",
+            soft_wrap=True,
         )
     if len(result.failed) > MAX_FAILURES_SHOWN:
         console.print(f"... and {len(result.failed) - MAX_FAILURES_SHOWN:,} more: see the segments table.")

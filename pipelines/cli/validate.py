@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from pipelines import job
 from pipelines import validate as validating
-from pipelines.cli.console import ConfigOption, JsonOption, count, load_config
+from pipelines.cli.console import ConfigOption, JsonOption, count, harmless, load_config
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
 from pipelines.errors import EXIT_FAILED_SEGMENTS, EXIT_OK
@@ -53,7 +53,7 @@ def validate(
 def show(report: validating.Report, out: str, repaired: bool) -> None:
     """Print what was found."""
     for problem in report.problems:
-        console.print(f"[red]damaged[/] {escape(problem.file)}: {escape(problem.what)}", soft_wrap=True)
+        console.print(f"[red]damaged[/] {harmless(problem.file)}: {harmless(problem.what)}", soft_wrap=True)
     console.print(
         f"{count(report.shards, 'shard')}, {count(report.segments, 'segment')}, "
         f"{count(report.utterances, 'utterance')} checked."

@@ -302,6 +302,26 @@ def test_list_pull_and_verify_from_the_command_line(toy: Entry, index: Path, mon
     assert json.loads(run(app, ["list", "--json"]).stdout)[0]["here"] is True
 
 
+@pytest.mark.parametrize("where", [0, 8 * 700 + 3, -1], ids=["first", "middle", "last"])
+def test_verify_catches_one_flipped_bit(toy: Entry, index: Path, monkeypatch: pytest.MonkeyPatch, where: int) -> None:
+    monkeypatch.setattr("pipelines.cli.models.entries", catalogue.entries)
+    run = CliRunner().invoke
+    assert run(app, ["pull"]).exit_code == 0
+    assert run(app, ["verify"]).exit_code == 0
+    path = locate("toy") / "model.bin"
+    content = bytearray(path.read_bytes())
+    content[where // 8 if where >= 0 else -1] ^= 1 << where % 8
+    path.write_bytes(content)
+    for arguments in (["verify"], ["verify", "toy"]):
+        found = run(app, arguments)
+        assert found.exit_code == 1
+        assert found.stdout == ""
+        assert ENTRY.files[0].sha256 in found.stderr
+        assert hashlib.sha256(content).hexdigest() in found.stderr
+    (told,) = json.loads(run(app, ["verify", "--json"]).stdout)
+    assert (told["name"], told["ok"]) == ("toy", False)
+
+
 def test_a_pull_that_fails_exits_with_1_and_a_message(toy: Entry, tmp_path: Path) -> None:
     failed = CliRunner().invoke(app, ["pull", "toy", "--from", str(tmp_path)])
     assert failed.exit_code == 1

@@ -7,6 +7,7 @@ import pytest
 import s3fs
 import yaml
 
+from operators import media
 from operators.process import Process
 from pipelines.config import load
 from tests.chaos import faults
@@ -66,8 +67,22 @@ def test_shown_settings_have_no_secrets_and_can_be_used_again(monkeypatch: pytes
 def test_programs_that_read_hostile_files_get_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     monkeypatch.setenv("FV2ES_STORAGE__SECRET_ACCESS_KEY", "hidden")
-    with Process(["/usr/bin/env"], 30, 1 << 20) as process:
+    with Process(["/usr/bin/env"], 30, 1 << 20, 4096) as process:
         pass
     assert b"hidden" not in process.stdout
     assert b"PATH=" in process.stdout
     assert b"hidden" in subprocess.run(["/usr/bin/env"], capture_output=True, check=True).stdout
+
+
+def test_the_process_that_reads_headers_gets_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answer = '{"unreadable": {"reason": "no", "retryable": false, "status": "unreadable"}}'
+    seen = tmp_path / "seen"
+    script = f"{{ /usr/bin/env; echo ready >&2; read question; echo \"$question\"; }} > {seen} 2>&3; echo '{answer}'"
+    monkeypatch.setattr(media, "CHILD", ["/bin/sh", "-c", f"exec 3>&1; {script}"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
+    monkeypatch.setenv("FV2ES_STORAGE__SECRET_ACCESS_KEY", "hidden")
+    with pytest.raises(media.UnreadableMedia):
+        media.probe("s3://bucket/clip.mp4", storage_options={"key": "name", "secret": "hidden"})
+    assert "hidden" not in seen.read_text()
+    assert "PATH=" in seen.read_text()
+    assert "clip.mp4?" in seen.read_text()  # the address, signed

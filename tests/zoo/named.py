@@ -23,6 +23,7 @@ NAMES = [
     "$(touch owned) `touch owned`;&.wav",
     "#hash ?query=1&x=2.wav",
     "~tilde.wav",
+    "\x1b[2J\x1b]0;owned\x07.wav",
     "a::b.wav",
     "long " + "x" * 240 + ".wav",
 ]
