@@ -19,16 +19,21 @@ TIME_LIMIT_S = 400
 
 
 def fv2es(
-    *arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: object,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> subprocess.CompletedProcess[str]:
     """Run `fv2es` to its end; the exit code is the caller's to look at."""
     command = [str(FV2ES), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=TIME_LIMIT_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=time_limit_s, check=False)
 
 
-def label_json(*arguments: object, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+def label_json(
+    *arguments: object, env: dict[str, str] | None = None, time_limit_s: float = TIME_LIMIT_S
+) -> tuple[int, dict[str, Any]]:
     """`fv2es label ... --json`: exit code and result."""
-    done = fv2es("label", *arguments, "--json", env=env)
+    done = fv2es("label", *arguments, "--json", env=env, time_limit_s=time_limit_s)
     assert done.returncode in (0, 3), f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.returncode, json.loads(done.stdout)
 

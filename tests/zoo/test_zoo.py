@@ -28,6 +28,8 @@ pytestmark = pytest.mark.media
 
 ZOO = [*HEALTHY, *BROKEN, *NAMED, *hostile.HOSTILE, *SCRIPTED, *MOVING]
 
+TIME_LIMIT_S = 1_500  # of the whole zoo, a minute of CPU time, on a machine that does much else
+
 ENVIRONMENT = {
     "FV2ES_DECODE__TIME_LIMIT_BASE_S": "25",  # of a decode on a busy machine; one file hangs until then
     "FV2ES_LIMITS__MAX_PIXELS": "10000000",  # 4K is less; real bombs take long to make
@@ -63,7 +65,9 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
         no_files(corpus, canary)
         environment = os.environ | ENVIRONMENT | {"FV2ES_FFMPEG": str(make_stand_in(base, corpus))}
         with openings(canary) as opened:
-            code, _ = label_json(corpus, "--out", base / "out", "--engine", "local", env=environment)
+            code, _ = label_json(
+                corpus, "--out", base / "out", "--engine", "local", env=environment, time_limit_s=TIME_LIMIT_S
+            )
         ledger, labelled = by_name(segments(base / "out").to_pylist()), by_name(labels(base / "out").to_pylist())
         yield Labelled(corpus, code, ledger, labelled, opened, visitors)
 
