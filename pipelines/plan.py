@@ -7,6 +7,7 @@ that the labels do not depend on where they are (see `operators.windows`).
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ SHARDS_PER_WORKER = 4
 """Enough shards for the last ones not to leave workers idle for long."""
 
 MIN_SHARD_MS, MAX_SHARD_MS = 2 * 60_000, 60 * 60_000
+
+_ATTEMPT = re.compile(r"[0-9A-Za-z]{0,40}")
 
 Interval = tuple[int, int]
 
@@ -219,7 +222,9 @@ def from_table(table: pa.Table, recipe_id: str) -> list[Shard]:
         grouped.setdefault(row["shard_id"], []).append(segment)
     shards = [Shard(shard_id, tuple(segments)) for shard_id, segments in grouped.items()]
     for shard in shards:
-        if shard.shard_id != _shard(shard.segments, recipe_id, shard.shard_id.partition("-")[2]).shard_id:
+        attempt = shard.shard_id.partition("-")[2]
+        # The digest says nothing of the attempt, and ids become names of files.
+        if not _ATTEMPT.fullmatch(attempt) or shard.shard_id != _shard(shard.segments, recipe_id, attempt).shard_id:
             raise PlanError(f"shard {shard.shard_id!r} doesn't hold what its id says")
     return shards
 

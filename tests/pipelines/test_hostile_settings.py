@@ -102,6 +102,18 @@ NOT_IN_IDS = frozenset(
 """Of a video without a transcript, these say what probing found, and are not part of its name."""
 
 
+def test_the_attempt_in_the_id_of_a_shard_is_no_way_out() -> None:
+    rows = a_plan().to_pylist()
+    for attempt, good in (("20260101T000000000001", True), ("/../../../escape", False), ("a/b", False), ("", False)):
+        changed = [row | {"shard_id": f"{row['shard_id']}-{attempt}"} for row in rows]
+        table = pa.Table.from_pylist(changed, schema=PLANNED)
+        if good:
+            assert {shard.shard_id for shard in from_table(table, "r")} == {row["shard_id"] for row in changed}
+        else:
+            with pytest.raises(PlanError, match="doesn't hold what its id says"):
+                from_table(table, "r")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
