@@ -47,7 +47,7 @@ class Store:
         Raises:
             OutputError: it can't be written; what was there before still is.
         """
-        with self._explaining(name):
+        with self.explaining(name):
             if self.local:
                 self._put_local(name, content)
             else:
@@ -70,7 +70,8 @@ class Store:
         _sync_folder(target.parent)
 
     @contextmanager
-    def _explaining(self, name: str) -> Iterator[None]:
+    def explaining(self, name: str) -> Iterator[None]:
+        """Turn what the system says to writing a file into an OutputError."""
         try:
             yield
         except OSError as error:

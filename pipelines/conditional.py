@@ -138,8 +138,9 @@ class ConditionalFile:
     def _alone(self) -> Iterator[None]:
         """Hold the folder's lock; the kernel lets go of it whatever becomes of us."""
         folder = Path(self._store.path(self._name)).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        with self._store.explaining(self._name):
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
         try:
             with suppress(OSError):  # some network file systems have no locks: then it is write after look
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
