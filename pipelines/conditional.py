@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from operators.commit import Store
+from operators.sources import as_os_errors
 
 SETTLE_S = 2.0
 """How long a store without conditions is given before we look whose file has stayed."""
@@ -102,10 +103,11 @@ class ConditionalFile:
         filesystem, path = self._store.filesystem, self._store.path(self._name)
         filesystem.invalidate_cache()
         try:
-            before = filesystem.info(path)["ETag"]
-            now = self.read()
-            filesystem.invalidate_cache()
-            same = now is not None and now.version == expected.version and filesystem.info(path)["ETag"] == before
+            with as_os_errors():
+                before = filesystem.info(path)["ETag"]
+                now = self.read()
+                filesystem.invalidate_cache()
+                same = now is not None and now.version == expected.version and filesystem.info(path)["ETag"] == before
         except FileNotFoundError:
             return None
         return str(before) if same else None
@@ -114,7 +116,8 @@ class ConditionalFile:
         filesystem = self._store.filesystem
         bucket, key, _ = filesystem.split_path(self._store.path(self._name))
         try:
-            filesystem.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
+            with as_os_errors():
+                filesystem.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
         except OSError as error:
             code = _code(error)
             if code in _UNMET:
