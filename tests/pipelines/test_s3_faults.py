@@ -268,6 +268,17 @@ def test_a_store_that_is_away_when_a_header_is_read_is_tried_again_later(
     assert "Signature" not in caught.value.reason
 
 
+def test_a_connection_that_is_cut_before_the_answer_is_the_stores_doing(
+    proxy: FaultProxy, bucket: str, clip: Path
+) -> None:
+    row = planned(upload(bucket, clip))
+    proxy.faults.append(Fault("HEAD", "clip.mp4", cut_after_bytes=0, times=10_000))
+    done = decode(row)
+    assert (done["status"], done["retryable"]) == ("unreadable", True)
+    assert "the storage said: Connection was closed" in done["reason"]
+    assert "Signature" not in done["reason"]
+
+
 def test_an_object_that_is_replaced_while_it_is_read_is_noticed(proxy: FaultProxy, bucket: str, clip: Path) -> None:
     uri = upload(bucket, clip)
     row = planned(uri, 0, 10_000)
