@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from operators.sources import as_os_errors
+
 ROW_GROUP_ROWS = 120_000
 TEMPORARY = "_tmp"
 """Folder of OUT in which files are written before they are renamed into place; no glob over the tables reaches it."""
@@ -47,11 +49,12 @@ class Store:
         Raises:
             OutputError: it can't be written; what was there before still is.
         """
-        with self._explaining(name):
+        with self.explaining(name):
             if self.local:
                 self._put_local(name, content)
             else:
-                self.filesystem.pipe_file(self.path(name), content)
+                with as_os_errors():
+                    self.filesystem.pipe_file(self.path(name), content)
 
     def _put_local(self, name: str, content: bytes) -> None:
         target = Path(self.path(name))
@@ -70,7 +73,8 @@ class Store:
         _sync_folder(target.parent)
 
     @contextmanager
-    def _explaining(self, name: str) -> Iterator[None]:
+    def explaining(self, name: str) -> Iterator[None]:
+        """Turn what the system says to writing a file into an OutputError."""
         try:
             yield
         except OSError as error:
@@ -81,6 +85,21 @@ class Store:
                 what = f"{error.strerror or error}. Mend that"
             raise OutputError(
                 f"Can't write {where}: {what} and run the same command again; what is committed stays."
+            ) from error
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            with as_os_errors():
+                yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if isinstance(error, PermissionError) and not self.local:
+                raise  # of the credentials: whoever has set them is told in other words
+            raise OutputError(
+                f"Can't read {self.root.rstrip('/')}/{name}: {error.strerror or error}. Mend that and run the same "
+                "command again; what is committed stays."
             ) from error
 
     def put_table(self, name: str, table: pa.Table, sorting: list[tuple[str, str]] | None = None) -> str:
@@ -104,7 +123,8 @@ class Store:
 
     def read(self, name: str) -> bytes:
         """The content of a file; FileNotFoundError when there is none."""
-        return bytes(self.filesystem.cat_file(self.path(name)))
+        with self._reading(name):
+            return bytes(self.filesystem.cat_file(self.path(name)))
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A Parquet file as a table; FileNotFoundError when there is none.
@@ -124,26 +144,30 @@ class Store:
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names, relative to the root, of the files below `folder` that end in `suffix`, sorted."""
         self.filesystem.invalidate_cache()
-        if not self.filesystem.exists(self.path(folder)):
-            return []
         prefix = len(self._base) + 1
-        return sorted(path[prefix:] for path in self.filesystem.find(self.path(folder)) if path.endswith(suffix))
+        with self._reading(folder):
+            if not self.filesystem.exists(self.path(folder)):
+                return []
+            return sorted(path[prefix:] for path in self.filesystem.find(self.path(folder)) if path.endswith(suffix))
 
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens when there is none."""
-        if self.filesystem.exists(self.path(name)):
-            self.filesystem.rm_file(self.path(name))
+        with self.explaining(name), as_os_errors():
+            if self.filesystem.exists(self.path(name)):
+                self.filesystem.rm_file(self.path(name))
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file now."""
         self.filesystem.invalidate_cache()
-        return bool(self.filesystem.isfile(self.path(name)))
+        with self._reading(name):
+            return bool(self.filesystem.isfile(self.path(name)))
 
     def clear(self, folder: str) -> None:
         """Remove a folder with all that is in it; nothing happens when there is none."""
         self.filesystem.invalidate_cache()
-        if self.filesystem.exists(self.path(folder)):
-            self.filesystem.rm(self.path(folder), recursive=True)
+        with self.explaining(folder), as_os_errors():
+            if self.filesystem.exists(self.path(folder)):
+                self.filesystem.rm(self.path(folder), recursive=True)
 
     def clear_temporary(self) -> None:
         """Remove what a killed run has left in the temporary folder."""

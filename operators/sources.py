@@ -1,6 +1,8 @@
 """Where media lie: turn a uri into what libav may open, and say which version of a file is there."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,22 @@ class SourceVersion:
     etag_or_mtime: str
 
 
+@contextmanager
+def as_os_errors() -> Iterator[None]:
+    """Raise what the client of a store says of a cut connection or a missing answer as the OSError that it is.
+
+    The client's libraries have errors of their own; where they were never imported, nothing can have raised them.
+    """
+    try:
+        yield
+    except Exception as error:
+        names = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"), ("http.client", "HTTPException"))
+        kinds = tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
+        if isinstance(error, OSError) or not isinstance(error, kinds):
+            raise
+        raise ConnectionError(str(error)) from error
+
+
 def is_local(uri: str) -> bool:
     """Whether a uri is a path on this machine."""
     return "://" not in uri
@@ -54,9 +72,10 @@ def source_version(uri: str, storage_options: StorageOptions | None = None) -> S
     if is_local(uri):
         stat = Path(uri).stat()
         return SourceVersion(stat.st_size, str(stat.st_mtime_ns))
-    filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
-    filesystem.invalidate_cache()
-    info = filesystem.info(path)
+    with as_os_errors():
+        filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
+        filesystem.invalidate_cache()
+        info = filesystem.info(path)
     version = info.get("ETag") or info.get("etag") or info.get("LastModified") or ""
     return SourceVersion(int(info["size"]), str(version).strip('"'))
 
@@ -65,11 +84,15 @@ def media_url(uri: str, storage_options: StorageOptions | None = None) -> str:
     """Return what ffmpeg and libav open for a uri: `file:` and the path, or a presigned URL of an object.
 
     `file:` makes a name of any characters (a leading dash, colons, percent signs) plainly a file.
+
+    Raises:
+        OSError: the store can't be asked.
     """
     if is_local(uri):
         return f"file:{Path(uri).absolute()}"
-    filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
-    return str(filesystem.sign(path, expiration=SIGNED_URL_S))
+    with as_os_errors():
+        filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
+        return str(filesystem.sign(path, expiration=SIGNED_URL_S))
 
 
 def options_for(url: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 
 from operators.cues import Script, TranscriptError
-from operators.sources import StorageOptions, is_local
+from operators.sources import StorageOptions, as_os_errors, is_local
 from operators.textgrid import read_textgrid
 from operators.transcript_formats import read_iemocap, read_json, read_subtitles
 
@@ -69,8 +69,9 @@ def read_script(uri: str, max_bytes: int, storage_options: StorageOptions | None
         with Path(uri).open("rb") as file:
             content = file.read(max_bytes + 1)
     else:
-        filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
-        content = filesystem.cat_file(path, start=0, end=max_bytes + 1)
+        with as_os_errors():
+            filesystem, path = fsspec.core.url_to_fs(uri, **(storage_options or {}))
+            content = filesystem.cat_file(path, start=0, end=max_bytes + 1)
     if len(content) > max_bytes:
         raise TranscriptError(f"larger than {max_bytes:,} bytes (speech.max_transcript_bytes)")
     return parse(PurePosixPath(uri).suffix, content)

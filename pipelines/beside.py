@@ -10,6 +10,7 @@ from fsspec.implementations.local import LocalFileSystem
 from operators.transcripts import choose
 from pipelines.links import OUTSIDE, Roots
 from pipelines.source_file import SourceFile, filesystem_of, source_file
+from pipelines.storage import explained
 
 
 def with_transcripts(files: Iterable[SourceFile], roots: Roots, language: str | None) -> list[SourceFile]:
@@ -20,7 +21,8 @@ def with_transcripts(files: Iterable[SourceFile], roots: Roots, language: str | 
     found = []
     for folder, videos in by_folder.items():
         filesystem, path = filesystem_of(folder or "/")
-        names = _names(filesystem, path)
+        with explained(folder):
+            names = _names(filesystem, path)
         # Few names go with any one video: those that begin as it does.
         by_stem: dict[str, list[str]] = defaultdict(list)
         for name in names:
@@ -46,9 +48,11 @@ def _stems(name: str) -> set[str]:
 
 
 def _names(filesystem: fsspec.AbstractFileSystem, folder: str) -> dict[str, dict]:
-    """The files in a folder by name; none where it can't be listed."""
+    """The files in a folder by name; none in one on disk that can't be listed."""
     try:
         listed = filesystem.ls(folder, detail=True)
     except OSError:
+        if not isinstance(filesystem, LocalFileSystem):
+            raise  # it held videos a moment ago, and labels must not depend on the store's moods
         return {}
     return {info["name"].rpartition("/")[2]: info for info in listed if info["type"] != "directory"}

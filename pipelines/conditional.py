@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from operators.commit import Store
+from operators.sources import as_os_errors
 
 SETTLE_S = 2.0
 """How long a store without conditions is given before we look whose file has stayed."""
@@ -102,10 +103,11 @@ class ConditionalFile:
         filesystem, path = self._store.filesystem, self._store.path(self._name)
         filesystem.invalidate_cache()
         try:
-            before = filesystem.info(path)["ETag"]
-            now = self.read()
-            filesystem.invalidate_cache()
-            same = now is not None and now.version == expected.version and filesystem.info(path)["ETag"] == before
+            with as_os_errors():
+                before = filesystem.info(path)["ETag"]
+                now = self.read()
+                filesystem.invalidate_cache()
+                same = now is not None and now.version == expected.version and filesystem.info(path)["ETag"] == before
         except FileNotFoundError:
             return None
         return str(before) if same else None
@@ -114,7 +116,8 @@ class ConditionalFile:
         filesystem = self._store.filesystem
         bucket, key, _ = filesystem.split_path(self._store.path(self._name))
         try:
-            filesystem.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
+            with as_os_errors():
+                filesystem.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
         except OSError as error:
             code = _code(error)
             if code in _UNMET:
@@ -138,8 +141,9 @@ class ConditionalFile:
     def _alone(self) -> Iterator[None]:
         """Hold the folder's lock; the kernel lets go of it whatever becomes of us."""
         folder = Path(self._store.path(self._name)).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        with self._store.explaining(self._name):
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
         try:
             with suppress(OSError):  # some network file systems have no locks: then it is write after look
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

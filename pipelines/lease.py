@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from pipelines.conditional import ConditionalFile, Versioned
 from pipelines.errors import JobError, OutputInUseError
 
@@ -82,7 +82,7 @@ class Lease:
         self._ended.set()
         self._thread.join()
         if self._lost is None:
-            with suppress(OSError):  # it runs out by itself
+            with suppress(OSError, OutputError):  # it runs out by itself
                 self._file.remove(self._written)
 
     def _renew(self) -> None:
@@ -91,7 +91,7 @@ class Lease:
             holder = replace(self._holder, expires_at=_iso(self._length_s))
             try:
                 renewed = self._file.write(_content(holder).content, self._written)
-            except OSError:
+            except (OSError, OutputError):
                 continue  # tried again soon; `check` knows when it is too late
             if renewed:
                 self._written, self._until = _content(holder), began + self._length_s

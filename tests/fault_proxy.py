@@ -28,7 +28,7 @@ class Fault:
     """What is done to the next `times` requests that match.
 
     `status` answers with an error of that number; `cut_after_bytes` closes the connection in the middle of the body
-    that comes back, or of the one that is sent; `bytes_per_s` is how slowly the body comes.
+    that comes back, or of the one that is sent (0: no answer at all); `bytes_per_s` is how slowly the body comes.
     """
 
     method: str = "GET"
@@ -79,6 +79,9 @@ def fault_proxy(target: str) -> Iterator[FaultProxy]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fault = proxy.take_fault(request)
             proxy.on_request(request)
+            if fault is not None and fault.cut_after_bytes == 0:
+                self.close_connection = True
+                return
             if fault is not None and fault.status is not None:
                 self.send_response(fault.status)
                 self.send_header("Content-Length", "0")

@@ -109,6 +109,7 @@ def show(result: Result, files: str) -> None:
     if not result.complete:
         console.print(
             f"[bold red]Not complete:[/] {result.failed_fraction:.1%} of the files failed, more than "
-            "job.max_failed_fraction allows."
+            "job.max_failed_fraction allows.",
+            soft_wrap=True,
         )
     console.print(f"Labels: {escape(files)}", soft_wrap=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.write import Target
 from pipelines import lease
 from pipelines.errors import JobError, OutputInUseError
@@ -98,6 +98,23 @@ def test_it_is_renewed_while_it_is_held(tmp_path: Path) -> None:
         time.sleep(2)
         held.check()
         assert json.loads(lock(tmp_path).read_text())["expires_at"] > first
+
+
+def test_a_renewal_that_could_not_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[str] = []
+    put = Store.put
+
+    def failing_twice(store: Store, name: str, content: bytes) -> None:
+        if len(failed) < 2:
+            failed.append(name)
+            raise OutputError("the disk is full, for a moment")
+        put(store, name, content)
+
+    with lease.held(Store(str(tmp_path)), "run", "label", 3) as held:
+        monkeypatch.setattr(Store, "put", failing_twice)
+        time.sleep(4)
+        held.check()
+    assert failed == [lease.LOCK] * 2
 
 
 def test_who_has_lost_it_stops_and_leaves_the_other_alone(tmp_path: Path) -> None:

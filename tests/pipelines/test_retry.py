@@ -145,7 +145,7 @@ def test_a_retry_from_another_folder_finds_the_files_and_follows_no_link_that_wa
     other = faults.build_corpus(tmp_path / "other", files=1)
     assert faults.finish("label", other, "--out", out, *local, env=env, log=log) == 3
     before = {row["uri"]: row for row in segments(out).to_pylist()}
-    assert "longer" in before[str(corpus / "clip-0.mp4")]["reason"]
+    assert "too long" in before[str(corpus / "clip-0.mp4")]["reason"]
     assert faults.finish("retry", out, "--all", *local, env=env, log=log) == 3
     after = {row["uri"]: row for row in segments(out).to_pylist()}
     assert after.keys() == before.keys()

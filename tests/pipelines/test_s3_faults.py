@@ -52,6 +52,13 @@ def proxy(endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.fixture
+def impatient(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two attempts instead of five, with their growing pauses: for what never succeeds."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 def upload(bucket: str, clip: Path, key: str = "corpus/clip.mp4") -> str:
     s3fs.S3FileSystem().put_file(str(clip), f"{bucket}/{key}")
     return f"s3://{bucket}/{key}"
@@ -177,12 +184,14 @@ def test_errors_that_pass_are_tried_again(proxy: FaultProxy, bucket: str, clip: 
     assert all(fault.times == 0 for fault in proxy.faults)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_store_that_takes_nothing_ends_the_job_with_words(proxy: FaultProxy, bucket: str) -> None:
     proxy.faults.append(Fault("PUT", status=500, times=10_000))
     with pytest.raises(OutputError, match="Can't write s3://"):
         Store(f"s3://{bucket}/out").put("a.json", b"{}")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_is_put_is_there_as_a_whole_or_not_at_all(proxy: FaultProxy, bucket: str) -> None:
     store, old, new = Store(f"s3://{bucket}/out"), b"o" * 3_000_000, b"n" * 3_000_000
     store.put("a.parquet", old)
@@ -266,6 +275,18 @@ def test_a_store_that_is_away_when_a_header_is_read_is_tried_again_later(
         probe(uri)
     assert caught.value.retryable
     assert "Signature" not in caught.value.reason
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_connection_that_is_cut_before_the_answer_is_the_stores_doing(
+    proxy: FaultProxy, bucket: str, clip: Path
+) -> None:
+    row = planned(upload(bucket, clip))
+    proxy.faults.append(Fault("HEAD", "clip.mp4", cut_after_bytes=0, times=10_000))
+    done = decode(row)
+    assert (done["status"], done["retryable"]) == ("unreadable", True)
+    assert "the storage said: Connection was closed" in done["reason"]
+    assert "Signature" not in done["reason"]
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_noticed(proxy: FaultProxy, bucket: str, clip: Path) -> None:

@@ -1,6 +1,5 @@
 """A video of a gigabyte in a bucket: labelled in bounded memory, and no copy of it ever lies on a disk."""
 
-import os
 import resource
 import subprocess
 import sys
@@ -25,12 +24,12 @@ MEMORY_BYTES = 1_500_000_000
 """Of all processes of the run together, with Python and its libraries: about half of that is theirs."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A .mov of raw pictures, which cost nothing to decode, with its index at its end."""
     folder = tmp_path_factory.mktemp("large")
     media = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2", "-f", "lavfi", "-i", "sine=d=2"]
-    ffmpeg(*media, "-c:v", "rawvideo", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le", folder / "two-seconds.mov")
+    ffmpeg(*media, "-c:v", "rawvideo", "-pix_fmt", "uyvy422", "-c:a", "pcm_s16le", folder / "two-seconds.mov")
     path = folder / "large.mov"
     ffmpeg("-stream_loop", "-1", "-i", folder / "two-seconds.mov", "-c", "copy", "-fs", str(GIGABYTE), path)
     assert path.stat().st_size > 0.99 * GIGABYTE
@@ -56,6 +55,7 @@ def test_a_gigabyte_is_labelled_in_bounded_memory_and_never_lies_on_a_disk(
     bucket: str, large: Path, tmp_path: Path
 ) -> None:
     s3fs.S3FileSystem().put_file(str(large), f"{bucket}/corpus/large.mov")
+    large.unlink()  # pytest keeps what lies in its folders for three runs
     out, log = f"s3://{bucket}/out", tmp_path / "log"
     env = faults.environment(tmp_path / "watch", FV2ES_PLAN__SEGMENT_MINUTES="1")
     command = [sys.executable, "-m", "tests.chaos.light", "label", f"s3://{bucket}/corpus", "--out", out]
@@ -79,6 +79,5 @@ def test_a_gigabyte_is_labelled_in_bounded_memory_and_never_lies_on_a_disk(
     store = Store(out)
     ledger = [row for name in store.names("segments", ".parquet") for row in store.read_table(name).to_pylist()]
     assert not [row for row in ledger if row["status"] in FAILED or row["reason"]]
-    assert max(row["end_ms"] for row in ledger) == pytest.approx(GIGABYTE / (640 * 360 * 1.5 * 25) * 1000, rel=0.05)
-    assert largest < MEMORY_BYTES, f"{largest / 1e6:.0f} MB"
-    print(f"at most {largest / 1e6:.0f} MB", os.linesep)
+    assert max(row["end_ms"] for row in ledger) == pytest.approx(GIGABYTE / (640 * 360 * 2 * 25) * 1000, rel=0.05)
+    assert 0 < largest < MEMORY_BYTES, f"{largest / 1e6:.0f} MB"
