@@ -1,6 +1,7 @@
 """What the command line says: help with examples, settings, and mistakes, at 80 columns."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from pipelines.cli import app as cli
 from pipelines.cli.console import count, duration
+from tests.models.test_pickles import Bomb
 
 
 def run(
@@ -21,7 +23,7 @@ def run(
     return int(exited.value.code or 0), captured.out, captured.err
 
 
-@pytest.mark.parametrize("command", ["label", "plan", "status", "config show", "config validate"])
+@pytest.mark.parametrize("command", ["label", "plan", "status", "retry", "validate", "config show", "config validate"])
 def test_help_shows_examples(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, _ = run(monkeypatch, capsys, *command.split(), "-h")
     assert code == 0
@@ -99,3 +101,16 @@ def test_an_english_model_is_refused_for_another_language(
     code, _, err = run(monkeypatch, capsys, "label", ".", "--out", tmp_path / "out")
     assert code == 2
     assert "knows English only" in err
+
+
+def test_weights_that_are_a_pickle_end_the_job_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(pickle.dumps(Bomb(tmp_path / "it went off")))
+    monkeypatch.setenv("FV2ES_INFER__MODEL", str(weights))
+    code, _, err = run(monkeypatch, capsys, "label", tmp_path / "corpus", "--out", tmp_path / "out")
+    assert code == 2
+    assert "weights.safetensors is not a safetensors file" in " ".join(err.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "weights.safetensors"}
