@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from operators.faces import Face, FaceDetector
 from operators.ffmpeg import find_ffmpeg
-from operators.process import OUT_OF_MEMORY
+from operators.process import OUT_OF_MEMORY, TOO_LARGE
 from operators.remote import clean
 from operators.schema import CROP_BYTES, DECODED, FACE, FAILED, PCM_RATE_HZ
 from operators.segment_media import PCM_SAMPLE_BYTES, SegmentMedia, SegmentReader
@@ -136,7 +136,7 @@ def judge(row: dict[str, Any], media: SegmentMedia, step_ms: int, decode_s: floa
         notes = f"decoded in part: the media end at {end_ms / 1000:g} s, not at {expected_ms / 1000:g} s"
         notes += f" ({error})" if error else ""
     elif error:
-        notes = f"{'decoded in part' if error == OUT_OF_MEMORY else 'damaged in places'}: {error}"
+        notes = f"{'decoded in part' if error in (OUT_OF_MEMORY, TOO_LARGE) else 'damaged in places'}: {error}"
     return Outcome(status, notes, False, media, decode_s)
 
 

@@ -25,6 +25,9 @@ _ADDRESS = re.compile(rb" @ 0x[0-9a-f]+")  # of libav's objects: other in every 
 OUT_OF_MEMORY = "it asks for more memory than limits.max_memory_mb allows"
 _NO_MEMORY = re.compile(rb"Cannot allocate memory|get_buffer\(\) failed|pthread_create\(\) failed")
 
+TOO_LARGE = "its pictures become more than limits.max_pixels allows"
+_MANY_PIXELS = re.compile(rb"exceeds specified max pixel count")
+
 UNUSED_TRACK = re.compile(rb"\[(out#\d+/)?null\]")
 """What begins the complaints of an output that nothing is kept of: they are not of what we read."""
 
@@ -121,9 +124,13 @@ class Process:
                     self._note_error(clean)
 
     def _note_error(self, line: bytes) -> None:
-        """Keep the last complaint, but one about memory above all that follow from it."""
+        """Keep the last complaint, but one about a limit above all that follow from it."""
         self.last_error_at = time.monotonic()
-        if _NO_MEMORY.search(line):
+        if _MANY_PIXELS.search(line):
+            self.last_error = TOO_LARGE
+        elif self.last_error == TOO_LARGE:
+            return
+        elif _NO_MEMORY.search(line):
             self.last_error = OUT_OF_MEMORY
         elif self.last_error != OUT_OF_MEMORY:
             self.last_error = line.decode("utf-8", "replace").strip()

@@ -183,7 +183,7 @@ BROKEN = [
     Animal("huge pictures.avi", huge_pictures, "unreadable", reason=NOT_DECODABLE),
     Animal("bomb of pictures.mkv", picture("4000x3000", "-frames:v", "1", "-c:v", "mjpeg"), "unreadable",
            reason="its pictures of 4000x3000 pixels are more than limits.max_pixels allows"),
-    Animal("grows huge.ts", grows_huge, "ok", "taf", reason="damaged in places"),
+    Animal("grows huge.ts", grows_huge, "ok", "taf", reason="its pictures become more than limits.max_pixels allows"),
     Animal("compressed index.mov", compressed_index, "unreadable", reason=DAMAGED),
     Animal("300 tracks.mkv", many_tracks(300), "unreadable", reason="it has 301 tracks; 256 are read at most"),
     Animal("subtitles only.mkv", subtitles_only, "unreadable", reason="no audio and no video track"),
