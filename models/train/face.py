@@ -24,11 +24,14 @@ class FaceRecipe(Recipe):
 
     sides: (share of the epochs, side of the pictures in px), in order: small pictures first, as they cost less and the
     coarse things are learnt from them; whole ones (48) for the rest.
+    cropped: small pictures are windows into the whole ones, at their own scale, and not the whole ones shrunk.
     """
 
     kind: Literal["face"] = "face"
     batch_size: int = Field(128, ge=2)
     sides: tuple[tuple[float, int], ...] = ((0.4, 32), (0.3, 40))
+    cropped: bool = False
+    strength: float = Field(1.0, ge=0)  # of the augmentation
     label_smoothing: float = 0.1  # FER2013's labels: people agree with them in about 65 of 100
     mixup: float = 0.2
     erase_share: float = 0.33
@@ -92,10 +95,11 @@ class FaceTask:
         pictures, labels = self.fit
         recipe, mild = self.recipe, epoch >= self.epochs - self.recipe.mild_epochs
         side = side_px(recipe, epoch, self.epochs)
+        strength = recipe.strength * (0.5 if mild else 1.0)
         order = torch.randperm(len(labels), generator=generator)
         for step in range(self.steps(epoch)):
             chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            x = standardise(augment(pictures[chosen], generator, 0.5 if mild else 1.0, side))
+            x = standardise(augment(pictures[chosen], generator, strength, side, recipe.cropped))
             share, partners = 1.0, chosen
             if not mild:
                 x = erase(x, generator, recipe.erase_share)
