@@ -81,6 +81,7 @@ def _item(folder: Path, part: Part, id: str, label: str, text: str) -> Item:
         text=text,
         sound=sound,
         pictures=numbered_pictures(sound.parent, f"image_{_side(id)}_", PICTURE_STEP),
+        pictures_show="frame",
     )
 
 

@@ -20,7 +20,8 @@ class Item:
 
     labels index the corpus' own `label_space`; several, or none, where the corpus has it so. speaker is "" where
     unknown. sound may be any media file: all channels mixed, or `sound_channel` of it; of it start_s to end_s, or all.
-    pictures are files of one face in order; image is a face that is in memory, grey [H, W] or RGB [H, W, 3], uint8.
+    pictures are files in order, of one face that was cut out, or of whole frames in which it has yet to be found; image
+    is a face that is in memory, grey [H, W] or RGB [H, W, 3], uint8.
     """
 
     corpus: str
@@ -34,6 +35,7 @@ class Item:
     start_s: float | None = None
     end_s: float | None = None
     pictures: tuple[Path, ...] = ()
+    pictures_show: Literal["face", "frame"] = "face"
     image: np.ndarray | None = None
     video: Path | None = None
 

@@ -62,6 +62,7 @@ def _item(folder: Path, part: Part, id: str, entry: Mapping[str, Any]) -> Item:
         text=entry["text"],
         sound=sound,
         pictures=numbered_pictures(sound.parent, "image_"),
+        pictures_show="frame",
     )
 
 

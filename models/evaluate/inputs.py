@@ -1,5 +1,6 @@
 """From an item of a corpus to what the model reads: its words, its sound, its faces."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,31 +9,43 @@ import cv2
 import numpy as np
 
 from models.corpora.item import Item
+from models.face_crop import CROP_SIDE_PX, crop_face
 from models.train.sounds import trim_silence
+from models.v2em.crops import FaceDetector
 from models.v2em_s import UtteranceInput
 from models.whisper_states import PCM_RATE_HZ
 
-CROP_SIDE_PX = 48
 PICTURE_STEP_S = 0.5
 """Corpora give pictures in order, without times; labelling looks at two frames a second."""
+LONG_SIDE_PX = 640
+"""Of a frame in which faces are looked for; larger ones are shrunk, as labelling does."""
 
 
 class UnreadableError(ValueError):
     """A file of a corpus that is there but cannot be read; the message names it."""
 
 
-def read_input(item: Item, trim: bool) -> UtteranceInput:
-    """Everything that the item offers; `trim` cuts silence off both ends of its sound, as a speech detector would."""
-    pcm, faces = None, None
+def read_input(item: Item, trim: bool, detector: Callable[[], FaceDetector]) -> UtteranceInput:
+    """Everything that the item offers; `trim` cuts silence off both ends of its sound, as a speech detector would.
+
+    detector: gives what finds the face in whole frames; the largest is taken, and frames without one are left out.
+    """
+    pcm = None
     if item.sound is not None:
         pcm = sound_of(item)
         pcm = trim_silence(pcm) if trim and len(pcm) > PCM_RATE_HZ // 100 else pcm
     if item.image is not None:
-        faces = as_crop(item.image)[None]
-    elif item.pictures:
-        faces = np.stack([as_crop(read_picture(path)) for path in item.pictures])
-    times_s = PICTURE_STEP_S * np.arange(0 if faces is None else len(faces), dtype=np.float32)
-    return UtteranceInput(item.text, pcm, faces, times_s)
+        found = {0: as_crop(item.image)}
+    elif item.pictures_show == "face":
+        found = {place: as_crop(read_picture(path)) for place, path in enumerate(item.pictures)}
+    else:
+        found = {
+            place: face
+            for place, path in enumerate(item.pictures)
+            if (face := largest_crop(path, detector())) is not None
+        }
+    faces = np.stack(list(found.values())) if found else None
+    return UtteranceInput(item.text, pcm, faces, PICTURE_STEP_S * np.array(list(found), dtype=np.float32))
 
 
 def sound_of(item: Item) -> np.ndarray:
@@ -65,6 +78,22 @@ def read_picture(path: Path) -> np.ndarray:
     if grey is None:
         raise UnreadableError(f"{path} is not a picture that OpenCV can read")
     return grey
+
+
+def largest_crop(path: Path, detect: FaceDetector) -> np.ndarray | None:
+    """The largest face in a frame, uint8 RGB [48, 48, 3], cut as labelling cuts it; None where there is none."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise UnreadableError(f"{path} is not a picture that OpenCV can read")
+    height, width = bgr.shape[:2]
+    scale = min(1.0, LONG_SIDE_PX / max(height, width))
+    small = cv2.resize(bgr, (round(scale * width), round(scale * height)), interpolation=cv2.INTER_AREA)
+    frame = np.ascontiguousarray(small[..., ::-1])
+    box = detect(frame[None])[0]
+    if box is None:
+        return None
+    within = np.clip(box, 0, [frame.shape[1], frame.shape[0]] * 2)
+    return crop_face(frame, within)
 
 
 def as_crop(picture: np.ndarray) -> np.ndarray:

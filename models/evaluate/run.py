@@ -1,7 +1,8 @@
 """The whole evaluation: corpora in, a report out. Thresholds come from the tune part of each corpus."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from models import corpora as readers
@@ -14,6 +15,8 @@ from models.evaluate.report import Report, SetReport
 from models.evaluate.score import Combination, Told, group_items, score_group
 from models.evaluate.scored import Scored
 from models.evaluate.thresholds import VALIDATION, Thresholds
+from models.retinaface import load_mobilenet
+from models.v2em.crops import FaceDetector, detect_with
 from models.v2em_s import EmotionModel
 
 
@@ -21,12 +24,18 @@ class NothingToEvaluateError(ValueError):
     """No item of the corpora can be measured; the message says why."""
 
 
+@lru_cache(maxsize=1)
+def _detector() -> FaceDetector:
+    return detect_with(load_mobilenet(locate("retinaface-mobilenet0.25")))
+
+
 @dataclass(frozen=True)
 class Subject:
-    """The model that is evaluated, and the digest of its weights."""
+    """The model that is evaluated, the digest of its weights, and what finds faces for it in whole frames."""
 
     model: EmotionModel
     sha256: str
+    detector: Callable[[], FaceDetector] = _detector
 
 
 def load_subject(weights: Path | None = None) -> Subject:
@@ -68,11 +77,12 @@ def evaluate(
         if again:
             raise CorpusError(f"{name} in {folder} holds {', '.join(again)}, as another does: measure them in two runs")
         for group in groups:
-            measured += score_group(subject.model, group, asked, told)
+            measured += score_group(subject.model, group, subject.detector, asked, told)
         if groups and part != VALIDATION:
             names = {items.name for items in measured}
             for group in group_items(readers.read_corpus(name, folder, VALIDATION)):
-                validation += [items for items in score_group(subject.model, group, asked, told) if items.name in names]
+                scored = score_group(subject.model, group, subject.detector, asked, told)
+                validation += [items for items in scored if items.name in names]
     reports = report_sets(measured, validation)
     if not reports:
         combined = " or ".join(" + ".join(branches) for branches in asked) if asked else "any branch"

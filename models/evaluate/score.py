@@ -9,6 +9,7 @@ from models.corpora.item import Corpus, Item, Part
 from models.emotions import EMOTIONS
 from models.evaluate.inputs import read_input
 from models.evaluate.scored import Scored
+from models.v2em.crops import FaceDetector
 from models.v2em_s import EmotionModel, Predictions, UtteranceInput
 
 BRANCHES = ("text", "voice", "face")
@@ -82,9 +83,15 @@ def group_items(corpus: Corpus) -> list[Group]:
 
 
 def score_group(
-    model: EmotionModel, group: Group, asked: Sequence[Combination] | None = None, told: Told | None = None
+    model: EmotionModel,
+    group: Group,
+    detector: Callable[[], FaceDetector],
+    asked: Sequence[Combination] | None = None,
+    told: Told | None = None,
 ) -> list[Scored]:
     """The group read by each combination of branches that it offers, or by those asked for among them.
+
+    detector: gives what finds the faces of corpora that show whole frames.
 
     Voice alone is scored twice: on whole clips as the corpus gives them, and trimmed, as utterances come from a speech
     detector; together with other branches it hears trimmed clips.
@@ -94,26 +101,33 @@ def score_group(
         chosen += [c for c in asked if c not in chosen and set(c) <= set(group.available)]
     scored = []
     if ("voice",) in chosen:
-        whole = _predict(model, group, ("voice",), False, told)
+        whole = _predict(model, group, detector, ("voice",), False, told)
         scored.append(_scored(group, ("voice",), ", whole clips", whole))
-    everything = _predict(model, group, group.available, True, told) if chosen else None
+    everything = _predict(model, group, detector, group.available, True, told) if chosen else None
     for combination in chosen:
         if everything is None or combination not in (group.available, *((b,) for b in BRANCHES)):
-            predictions = _predict(model, group, combination, True, told)
+            predictions = _predict(model, group, detector, combination, True, told)
         else:
             predictions = everything
         scored.append(_scored(group, combination, ", trimmed clips" if combination == ("voice",) else "", predictions))
     return [items for items in scored if len(items)]
 
 
-def _predict(model: EmotionModel, group: Group, combination: Combination, trim: bool, told: Told | None) -> Predictions:
+def _predict(
+    model: EmotionModel,
+    group: Group,
+    detector: Callable[[], FaceDetector],
+    combination: Combination,
+    trim: bool,
+    told: Told | None,
+) -> Predictions:
     """For all items of the group; NaN, and nothing present, where there was nothing to read after all."""
     count, classes = len(group.items), len(EMOTIONS)
     fused, text_p, audio_p, face_p = (np.full((count, classes), np.nan, np.float32) for _ in range(4))
     present = np.zeros((count, len(BRANCHES)), bool)
     for first in range(0, count, ITEMS_AT_ONCE):
         chosen = group.items[first : first + ITEMS_AT_ONCE]
-        inputs = [only(read_input(item, trim), combination) for item in chosen]
+        inputs = [only(read_input(item, trim, detector), combination) for item in chosen]
         rows = [row for row, utterance in enumerate(inputs) if any(utterance.present())]
         predictions = model.predict([inputs[row] for row in rows])
         places = [first + row for row in rows]

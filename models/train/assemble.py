@@ -63,6 +63,8 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
     """Write the weights file; gives the configuration stored in it.
 
     Voice gets a temperature alone: how often an emotion occurs in acted speech was decided by those who recorded it.
+    What faces are worth beside other branches is measured on bags, which stand in for the faces of an utterance; what
+    they say by themselves is calibrated on single pictures.
     """
     config: dict[str, Any] = {"calibration": {}, "evidence": {}, "fusion": {}}
     state: dict[str, Tensor] = {}
@@ -74,9 +76,12 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
         calibration = fit_calibration(logits, labels, with_bias=modality != "audio")
         config[modality] = trained["config"]
         config["calibration"][modality] = asdict(calibration)
-        config["evidence"][modality] = asdict(evidence_of(logits, labels))
-        spoken = [modality != "text" or corpus == SPOKEN for corpus in trained.get("tune_corpora", [""] * len(labels))]
-        config["fusion"][modality] = information_share(logits[spoken], labels[spoken])
+        heard = (trained["utterance_logits"], trained["utterance_labels"]) if modality == "face" else (logits, labels)
+        config["evidence"][modality] = asdict(evidence_of(*heard))
+        spoken = [
+            modality != "text" or corpus == SPOKEN for corpus in trained.get("tune_corpora", [""] * len(heard[1]))
+        ]
+        config["fusion"][modality] = information_share(heard[0][spoken], heard[1][spoken])
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
     config["fusion"] = fusion_weights(config["fusion"])
     save_weights(out, model_id, config, state)

@@ -17,6 +17,8 @@ from models.train.pictures import augment, erase, load_pictures
 from models.train.schedule import one_cycle
 
 SIDE_PX = 48
+VIEWS = 3  # of each picture in a bag
+VIEW_STRENGTH = 0.5  # of the augmentation, for views in which a face is seen a moment later
 
 
 class FaceRecipe(Recipe):
@@ -24,11 +26,14 @@ class FaceRecipe(Recipe):
 
     sides: (share of the epochs, side of the pictures in px), in order: small pictures first, as they cost less and the
     coarse things are learnt from them; whole ones (48) for the rest.
+    cropped: small pictures are windows into the whole ones, at their own scale, and not the whole ones shrunk.
     """
 
     kind: Literal["face"] = "face"
     batch_size: int = Field(128, ge=2)
     sides: tuple[tuple[float, int], ...] = ((0.4, 32), (0.3, 40))
+    cropped: bool = False
+    strength: float = Field(1.0, ge=0)  # of the augmentation
     label_smoothing: float = 0.1  # FER2013's labels: people agree with them in about 65 of 100
     mixup: float = 0.2
     erase_share: float = 0.33
@@ -92,10 +97,11 @@ class FaceTask:
         pictures, labels = self.fit
         recipe, mild = self.recipe, epoch >= self.epochs - self.recipe.mild_epochs
         side = side_px(recipe, epoch, self.epochs)
+        strength = recipe.strength * (0.5 if mild else 1.0)
         order = torch.randperm(len(labels), generator=generator)
         for step in range(self.steps(epoch)):
             chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            x = standardise(augment(pictures[chosen], generator, 0.5 if mild else 1.0, side))
+            x = standardise(augment(pictures[chosen], generator, strength, side, recipe.cropped))
             share, partners = 1.0, chosen
             if not mild:
                 x = erase(x, generator, recipe.erase_share)
@@ -133,22 +139,29 @@ def embed_pictures(branch: FaceBranch, pictures: Tensor, device: torch.device, b
         return torch.cat([branch.body(x.contiguous(memory_format=torch.channels_last)) for x in batches])
 
 
+def embed_views(
+    branch: FaceBranch, pictures: Tensor, device: torch.device, generator: torch.Generator, strength: float
+) -> Tensor:
+    """Embeddings [VIEWS * N, D] of the pictures, augmented anew for each view; what `draw_bags` indexes."""
+    views = [
+        embed_pictures(branch, torch.cat([augment(part, generator, strength) for part in pictures.split(1024)]), device)
+        for _ in range(VIEWS)
+    ]
+    return torch.cat(views)
+
+
 def train_pool(branch: FaceBranch, fit: tuple[Tensor, Tensor], recipe: FaceRecipe, loop: LoopSettings) -> None:
     """The weights of the faces of an utterance; network and head stay as they are, so one face keeps its logits."""
     device = next(branch.parameters()).device
     torch.manual_seed(loop.seed)
     generator = torch.Generator().manual_seed(loop.seed)
     pictures, labels = fit
-    views = [
-        embed_pictures(branch, torch.cat([augment(part, generator) for part in pictures.split(1024)]), device)
-        for _ in range(2)
-    ]
-    embeddings, labels = torch.cat(views), labels.repeat(2)
+    embeddings = embed_views(branch, pictures, device, generator, recipe.strength)
     optimiser = torch.optim.AdamW([*branch.temporal.parameters(), *branch.pool.parameters()], weight_decay=0.01)
     branch.eval()
     for step in range(recipe.pool_steps):
         optimiser.param_groups[0]["lr"] = 1e-3 * one_cycle(step / recipe.pool_steps, 0.05)
-        bag = draw_bags(labels, 128, generator)
+        bag = draw_bags(labels, VIEWS, 128, generator)
         logits = branch.classify(embeddings[bag.rows], bag.times_s.to(device), bag.mask.to(device))
         loss = nn.functional.cross_entropy(logits, bag.labels.to(device), label_smoothing=recipe.label_smoothing)
         optimiser.zero_grad()
@@ -156,17 +169,26 @@ def train_pool(branch: FaceBranch, fit: tuple[Tensor, Tensor], recipe: FaceRecip
         optimiser.step()
 
 
-def bag_accuracies(branch: FaceBranch, embeddings: Tensor, labels: Tensor) -> dict[str, float]:
-    """Accuracy on bags of held-out pictures by the learned weights, and by equal weights."""
-    bag = draw_bags(labels, 2000, torch.Generator().manual_seed(1))
+@dataclass(frozen=True)
+class BagLogits:
+    """Of bags of held-out pictures: logits [B, 7] by the learned weights and by equal ones, and labels [B]."""
+
+    learned: Tensor
+    equal: Tensor
+    labels: Tensor
+
+
+def classify_bags(branch: FaceBranch, tune: tuple[Tensor, Tensor]) -> BagLogits:
+    """What a branch on the CPU says of bags; the views differ by as much as a face does from frame to frame."""
+    generator = torch.Generator().manual_seed(1)
+    pictures, labels = tune
+    embeddings = embed_views(branch, pictures, torch.device("cpu"), generator, VIEW_STRENGTH)
+    bag = draw_bags(labels, VIEWS, 4000, generator)
     with torch.inference_mode():
         learned = branch.classify(embeddings[bag.rows], bag.times_s, bag.mask)
         share = bag.mask.float() / bag.mask.sum(1, keepdim=True)
         equal = branch.head(torch.einsum("bt,btv->bv", share, embeddings[bag.rows]))
-    return {
-        f"bags_{name}": round(float((logits.argmax(1) == bag.labels).float().mean()), 5)
-        for name, logits in (("attention", learned), ("mean", equal))
-    }
+    return BagLogits(learned.clone(), equal.clone(), bag.labels)
 
 
 def _state_of(path: Path) -> dict[str, Tensor]:
@@ -202,5 +224,9 @@ def train_face(
         logits = branch.head(embeddings)
     sizes = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}
     state = {"state": branch.state_dict(), "config": sizes, "recipe": recipe.model_dump(mode="json")}
-    save_checkpoint(out / "face.pt", {**state, "tune_logits": logits.clone(), "tune_labels": tune[1]})
-    return outcome.measures | bag_accuracies(branch, embeddings, tune[1])
+    bags = classify_bags(branch, tune)
+    of_utterances = {"utterance_logits": bags.learned, "utterance_labels": bags.labels}
+    save_checkpoint(out / "face.pt", {**state, "tune_logits": logits.clone(), "tune_labels": tune[1], **of_utterances})
+    named = {"bags_attention": bags.learned, "bags_mean": bags.equal}
+    right = {name: float((logits.argmax(1) == bags.labels).float().mean()) for name, logits in named.items()}
+    return outcome.measures | {name: round(share, 5) for name, share in right.items()}

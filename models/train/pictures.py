@@ -41,21 +41,30 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tens
     return low + (high - low) * torch.rand(n, generator=generator)
 
 
-def augment(pictures: Tensor, generator: torch.Generator, strength: float = 1.0, side_px: int = SIDE_PX) -> Tensor:
+def augment(
+    pictures: Tensor,
+    generator: torch.Generator,
+    strength: float = 1.0,
+    side_px: int = SIDE_PX,
+    cropped: bool = False,
+) -> Tensor:
     """uint8 [N, 1, 48, 48] -> float [N, 1, side, side] of 0..255, each flipped, turned, moved, blurred, re-lit.
 
     The changes are as large as those of a detector's box around the same face; less strength makes them smaller.
+    cropped: a smaller side is a window into the picture at its own scale, and not the whole of it shrunk.
     """
     n = len(pictures)
-    scale_x = uniform(n, 1 - 0.15 * strength, 1 + 0.15 * strength, generator)
+    window = side_px / SIDE_PX if cropped else 1.0
+    scale_x = window * uniform(n, 1 - 0.15 * strength, 1 + 0.15 * strength, generator)
     scale_y = scale_x * uniform(n, 0.93, 1.07, generator)
     flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
     angle = strength * uniform(n, -0.2, 0.2, generator)
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = flip * scale_x * angle.cos(), -scale_y * angle.sin()
     theta[:, 1, 0], theta[:, 1, 1] = flip * scale_x * angle.sin(), scale_y * angle.cos()
-    theta[:, 0, 2] = strength * uniform(n, -0.12, 0.12, generator)
-    theta[:, 1, 2] = strength * uniform(n, -0.12, 0.12, generator)
+    reach = 0.12 * strength + 1 - window
+    theta[:, 0, 2] = uniform(n, -reach, reach, generator)
+    theta[:, 1, 2] = uniform(n, -reach, reach, generator)
     grid = nn.functional.affine_grid(theta, [n, 1, side_px, side_px], align_corners=False)
     x = nn.functional.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
 

@@ -78,3 +78,13 @@ def test_augmenting_changes_a_picture_but_keeps_its_range_and_erasing_greys_a_pa
     touched = (erased == 0).flatten(1).any(1).float().mean()
     assert 0.3 < touched < 0.7
     assert (erased == 0).float().mean() < 0.15
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+def test_a_small_picture_is_the_whole_one_shrunk_or_a_window_into_it(cropped: bool) -> None:
+    ramp = (5 * torch.arange(48, dtype=torch.uint8)).view(1, 1, 48, 1).expand(64, 1, 48, 48)
+    x = augment(ramp, torch.Generator().manual_seed(0), strength=0.0, side_px=32, cropped=cropped)
+    shown_px = (x.amax(dim=(1, 2, 3)) - x.amin(dim=(1, 2, 3))) / 5
+    assert ((shown_px > 28) & (shown_px < 35)).all() if cropped else (shown_px > 42).all()
+    tops = x.amin(dim=(1, 2, 3)) / 5
+    assert tops.max() - tops.min() > 8 if cropped else tops.max() < 3  # windows lie here and there

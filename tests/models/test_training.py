@@ -91,15 +91,22 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
 
 
-def test_bags_show_their_label_and_otherwise_only_neutral_faces() -> None:
+def test_bags_show_views_of_one_picture_of_their_label_and_of_one_neutral_face() -> None:
     labels = torch.arange(7).repeat(20)
-    bags = draw_bags(labels, 200, torch.Generator().manual_seed(0))
+    bags = draw_bags(labels, 3, 200, torch.Generator().manual_seed(0))
+    neutral_shares = []
     for row in range(200):
-        shown = labels[bags.rows[row][bags.mask[row]]].tolist()
+        pictures = bags.rows[row][bags.mask[row]] % len(labels)
+        shown = labels[pictures]
         label = int(bags.labels[row])
         assert label in shown
-        assert set(shown) <= {label, NEUTRAL}
-        assert 1 <= len(shown) <= MAX_FACES
+        assert set(shown.tolist()) <= {label, NEUTRAL}
+        assert len(pictures.unique()) <= 2
+        assert 1 <= len(pictures) <= MAX_FACES
+        neutral_shares += [float((shown == NEUTRAL).float().mean())] if label != NEUTRAL else []
+    assert bags.rows.max() < 3 * len(labels)
+    assert len((bags.rows // len(labels)).unique()) == 3
+    assert 0.25 < sum(neutral_shares) / len(neutral_shares) < 0.45
 
 
 def test_augmented_pictures_keep_shape_and_range_of_grey() -> None:
