@@ -131,7 +131,8 @@ def main(
         runs = []
         for seed in range(seeds):
             torch.manual_seed(seed)
-            task = VoiceTask(parts["fit"], parts["tune"], config, recipe, epochs, build(config))
+            task = VoiceTask(parts["fit"], parts["tune"], config, recipe)
+            task.module = build(config)
             settings = LoopSettings(
                 epochs=epochs,
                 learning_rate=1e-3,
@@ -143,8 +144,8 @@ def main(
             )
             folder = out / f"{front_end}.{name.replace(' ', '-')}.{seed}"
             outcome = Training(task, settings, {"model": asdict(config), "kind": name}, folder).run()
-            task.training.load_state_dict(outcome.state)
-            runs.append(measured(task.training.branch, parts["report"]))
+            task.module.load_state_dict(outcome.state)
+            runs.append(measured(task.module, parts["report"]))
             print(front_end, name, "seed", seed, runs[-1], file=sys.stderr, flush=True)
         results[name] = {
             "parameters": sum(p.numel() for p in build(config).parameters()),

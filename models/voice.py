@@ -112,10 +112,6 @@ class VoiceBranch(nn.Module):
 
     def forward(self, items: Tensor, mask: Tensor) -> Tensor:
         """States [B, T, D] or slices [B, S, 4, 32, 32], mask [B, T or S] with at least one True a row -> logits."""
-        return self.head(self.dropout(self.summarise(items, mask)))
-
-    def summarise(self, items: Tensor, mask: Tensor) -> Tensor:
-        """What the head reads of each utterance, [B, 2 or 3 times dim]."""
         sliced, slice_mask = self.slices(items, mask)
         times_s = SLICE_S * (torch.arange(sliced.shape[1], device=sliced.device) + 0.5).expand(sliced.shape[:2])
         contexts = self.temporal(sliced, times_s, slice_mask)
@@ -126,7 +122,7 @@ class VoiceBranch(nn.Module):
         if self.config.deviation:
             variance = torch.einsum("bs,bsd->bd", share, (contexts - mean[:, None]).square())
             pooled.append((variance + MIN_VARIANCE).sqrt())
-        return torch.cat(pooled, dim=-1)
+        return self.head(self.dropout(torch.cat(pooled, dim=-1)))
 
 
 class VoiceEnsemble(nn.Module):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.batches import in_batches
-from models.emotions import EMOTIONS
 from models.log_mel import log_mel_slices
 from models.train.checkpoint import load_checkpoint, save_checkpoint
 from models.train.loop import LoopSettings, Recipe, Training
@@ -32,8 +31,6 @@ class VoiceRecipe(Recipe):
     copies: augmented ones of each clip, made once; the clip itself and its trimmed form come on top. An epoch sees one
     copy of each clip, cut to crop_s at random where it is longer. folds: the fit speakers are parted into so many, to
     calibrate by what a branch says of speakers that it never heard; 0 calibrates by the tune speakers alone.
-    corpus_bias: each corpus has biases of its own while the branch is trained. speaker_confusion: how much the branch
-    is kept from telling the speakers apart (Ganin and Lempitsky 2015, arXiv 1409.7495); 0: not.
     """
 
     kind: Literal["voice"] = "voice"
@@ -45,8 +42,6 @@ class VoiceRecipe(Recipe):
     time_mask_s: float = 0.6
     mixup: float = 0.2
     folds: int = Field(3, ge=0)
-    corpus_bias: bool = False
-    speaker_confusion: float = Field(0.0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -154,43 +149,13 @@ def recall_by_corpus(logits: Tensor, part: Encoded) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class VoiceBatch:
-    """Items [B, T, ...] with mask [B, T]; rows of the clips and of those mixed in, and the share of the former.
-
-    progress: how much of the training is over, 0 to 1.
-    """
+    """Items [B, T, ...] with mask [B, T]; labels and those of what is mixed in, and the share of the former."""
 
     items: Tensor
     mask: Tensor
-    rows: Tensor
-    other_rows: Tensor
+    labels: Tensor
+    other_labels: Tensor
     share: float
-    progress: float
-
-
-class VoiceInTraining(nn.Module):
-    """The branch, the biases of the corpora, and the one who tries to tell the speakers by what the head reads."""
-
-    def __init__(self, branch: nn.Module, corpora: int, speakers: int) -> None:
-        super().__init__()
-        self.branch = branch
-        self.corpus_bias = nn.Parameter(torch.zeros(corpora, len(EMOTIONS)))
-        self.speaker = (
-            nn.Sequential(
-                nn.Linear(cast(VoiceBranch, branch).head.in_features, 128), nn.ReLU(), nn.Linear(128, speakers)
-            )
-            if speakers
-            else None
-        )
-
-
-def reverse_gradient(x: Tensor, factor: float) -> Tensor:
-    """x itself, whose gradient is turned round and multiplied."""
-    return -factor * x + ((1 + factor) * x).detach()
-
-
-def _numbered(names: list[str]) -> Tensor:
-    known = sorted(set(names))
-    return torch.tensor([known.index(name) for name in names])
 
 
 class VoiceTask:
@@ -198,21 +163,15 @@ class VoiceTask:
 
     watched = "minus_cross_entropy"
 
-    def __init__(
-        self, fit: Encoded, tune: Encoded, config: VoiceConfig, recipe: VoiceRecipe, epochs: int, branch: nn.Module
-    ) -> None:
-        self.corpora, self.speakers = _numbered(fit.corpora), _numbered(fit.speakers)
-        told_apart = len(set(fit.speakers)) if recipe.speaker_confusion else 0
-        self.training = VoiceInTraining(branch, len(set(fit.corpora)), told_apart)
-        self.training.corpus_bias.requires_grad_(recipe.corpus_bias)
-        self.module: nn.Module = self.training
-        self.fit, self.tune, self.config, self.recipe, self.epochs = fit, tune, config, recipe, epochs
+    def __init__(self, fit: Encoded, tune: Encoded, config: VoiceConfig, recipe: VoiceRecipe) -> None:
+        self.module: nn.Module = VoiceBranch(config)
+        self.fit, self.tune, self.config, self.recipe = fit, tune, config, recipe
         self.weights = sampling_weights(fit)
         self.loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """All that is trained, alike."""
-        return [{"params": [p for p in self.module.parameters() if p.requires_grad]}]
+        """All alike."""
+        return [{"params": list(self.module.parameters())}]
 
     def steps(self, epoch: int) -> int:
         """As many as the clips fill."""
@@ -222,7 +181,7 @@ class VoiceTask:
         """Clips drawn by weight, each in one of its copies, cut short, masked, and mixed with one another."""
         recipe, rng = self.recipe, np.random.default_rng(torch.randint(2**62, (1,), generator=generator).tolist())
         longest = round(recipe.crop_s * self.config.items_per_s)
-        for step in range(self.steps(epoch)):
+        for _ in range(self.steps(epoch)):
             chosen = torch.multinomial(self.weights, recipe.batch_size, replacement=True, generator=generator).tolist()
             rows = []
             for clip in chosen:
@@ -231,42 +190,25 @@ class VoiceTask:
                 rows.append(row[start : start + longest].float())
             items, mask = pad_ragged(rows)
             mask = mask_times(mask, recipe.time_mask_s, self.config.items_per_s, generator)
-            share, partner = 1.0, torch.randperm(len(chosen), generator=generator)
+            labels, share = self.fit.labels[chosen], 1.0
+            partner = torch.randperm(len(chosen), generator=generator)
             if recipe.mixup:
                 share = float(rng.beta(recipe.mixup, recipe.mixup))
                 share = max(share, 1 - share)
                 items = share * items + (1 - share) * items[partner]
-            progress = (epoch + step / self.steps(epoch)) / self.epochs
-            yield VoiceBatch(items, mask, torch.tensor(chosen), torch.tensor(chosen)[partner], share, progress)
+            yield VoiceBatch(items, mask, labels, labels[partner], share)
 
     def loss(self, batch: VoiceBatch, device: torch.device, autocast: Callable[[], Any]) -> Tensor:
-        """Cross-entropy by both labels, each by its share; that of the speakers, which the branch works against."""
-        training, items, mask = self.training, batch.items.to(device), batch.mask.to(device)
-        if training.speaker is None:
-            with autocast():
-                logits = training.branch(items, mask).float()
-            return self._emotion_loss(logits, batch)
-        branch = cast(VoiceBranch, training.branch)
+        """Cross-entropy by both labels, each by its share."""
         with autocast():
-            summary = branch.dropout(branch.summarise(items, mask))
-            logits = branch.head(summary).float()
-        risen = 2 / (1 + math.exp(-10 * batch.progress)) - 1  # from nothing: at first there is little to confuse
-        speakers = training.speaker(reverse_gradient(summary.float(), self.recipe.speaker_confusion * risen))
-        told_apart = self._mixed(nn.functional.cross_entropy, speakers, self.speakers, batch)
-        return self._emotion_loss(logits, batch) + told_apart
-
-    def _emotion_loss(self, logits: Tensor, batch: VoiceBatch) -> Tensor:
-        logits = logits + self.training.corpus_bias[self.corpora[batch.rows]]
-        return self._mixed(self.loss_of, logits, self.fit.labels, batch)
-
-    @staticmethod
-    def _mixed(loss_of: Callable[[Tensor, Tensor], Tensor], logits: Tensor, truth: Tensor, batch: VoiceBatch) -> Tensor:
-        own, other = (loss_of(logits, truth[rows].to(logits.device)) for rows in (batch.rows, batch.other_rows))
-        return batch.share * own + (1 - batch.share) * other
+            logits = self.module(batch.items.to(device), batch.mask.to(device)).float()
+        own, other = (self.loss_of(logits, labels.to(device)) for labels in (batch.labels, batch.other_labels))
+        mixed: Tensor = batch.share * own + (1 - batch.share) * other
+        return mixed
 
     def validate(self, module: nn.Module, device: torch.device) -> dict[str, float]:
         """Recall in each corpus, and what the training is watched by."""
-        logits = logits_of(cast(VoiceInTraining, module).branch, self.tune.copies[1], device=device)
+        logits = logits_of(module, self.tune.copies[1], device=device)
         entropy = float(nn.functional.cross_entropy(logits, self.tune.labels))
         return {"minus_cross_entropy": -entropy, **recall_by_corpus(logits, self.tune)}
 
@@ -287,10 +229,9 @@ def train_members(
     for number, member in enumerate(members):
         settings = loop.model_copy(update={"seed": loop.seed * config.members + number})
         torch.manual_seed(settings.seed)
-        task = VoiceTask(fit, tune, single, recipe, settings.epochs, VoiceBranch(single))
+        task = VoiceTask(fit, tune, single, recipe)
         kept = {"model": asdict(single), "recipe": recipe.model_dump()}
-        task.training.load_state_dict(Training(task, settings, kept, out / f"member{number}").run(on_epoch).state)
-        member.load_state_dict(task.training.branch.state_dict())
+        member.load_state_dict(Training(task, settings, kept, out / f"member{number}").run(on_epoch).state)
     return branch.cpu().eval()
 
 

@@ -21,13 +21,12 @@ from models.train.voice import (
     held_out_logits,
     logits_of,
     mask_times,
-    reverse_gradient,
     sampling_weights,
     speaker_folds,
     train_members,
     unweighted_recall,
 )
-from models.voice import VoiceBranch, VoiceConfig, VoiceEnsemble
+from models.voice import VoiceConfig, VoiceEnsemble
 
 TINY = VoiceConfig(encoder_layers=(1,), deviation=True, members=2, state_dim=16, dim=32, heads=2, dropout=0.0)
 PLAIN = VoiceRecipe(batch_size=14, label_smoothing=0, time_mask_s=0, mixup=0, folds=2)
@@ -61,35 +60,13 @@ def test_a_few_clips_are_learnt_by_heart_by_all_members(tmp_path: Path) -> None:
 
 def test_an_epoch_draws_crops_of_the_length_asked_for_and_mixes_both_labels() -> None:
     recipe = VoiceRecipe(batch_size=7, crop_s=0.8, mixup=0.4)
-    single = replace(TINY, members=1)
-    task = VoiceTask(encoded(), encoded(), single, recipe, 2, VoiceBranch(single))
+    task = VoiceTask(encoded(), encoded(), replace(TINY, members=1), recipe)
     batches = list(task.batches(0, torch.Generator().manual_seed(0)))
     assert len(batches) == task.steps(0) == 4
     assert all(batch.items.shape == (7, 20, 16) for batch in batches)  # 0.8 s of 25 states a second
     assert all(0.5 <= batch.share <= 1 for batch in batches)
-    assert [batch.progress for batch in batches] == [0, 0.125, 0.25, 0.375]
     again = list(task.batches(0, torch.Generator().manual_seed(0)))
     assert all(torch.equal(a.items, b.items) for a, b in zip(batches, again, strict=True))
-
-
-@given(st.floats(0, 3))
-def test_a_reversed_gradient_leaves_the_values(factor: float) -> None:
-    x = torch.tensor([1.0, -2.0], requires_grad=True)
-    y = reverse_gradient(x, factor)
-    torch.testing.assert_close(y, x)
-    (3 * y).sum().backward()
-    torch.testing.assert_close(x.grad, torch.full((2,), -3 * factor))
-
-
-def test_emotions_are_learnt_while_speakers_are_kept_from_being_told_apart(tmp_path: Path) -> None:
-    clips, recipe = encoded(), PLAIN.model_copy(update={"speaker_confusion": 0.3, "corpus_bias": True})
-    loop = LoopSettings(epochs=60, learning_rate=3e-3, average_decay=0.9)
-    branch = train_members(clips, clips, replace(TINY, members=1), recipe, loop, tmp_path)
-    assert (logits_of(branch, clips.copies[0]).argmax(1) == clips.labels).float().mean() > 0.9
-    kept = load_checkpoint(tmp_path / "member0" / "checkpoint.pt")
-    assert kept is not None
-    assert kept["module"]["corpus_bias"].abs().sum() > 0
-    assert not any("speaker" in name for name in branch.state_dict())
 
 
 def test_calibration_leaves_out_what_a_corpus_has_of_one_speaker_alone(tmp_path: Path) -> None:
