@@ -1,6 +1,7 @@
 """A proxy on loopback that stands before a store and spoils answers as it is told: errors, cuts, slowness."""
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +70,11 @@ def fault_proxy(target: str) -> Iterator[FaultProxy]:
     proxy = FaultProxy("")
 
     class Handler(BaseHTTPRequestHandler):
+        def setup(self) -> None:
+            # What lies in buffers counts as sent: small ones, so that it is little more than what was read.
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+            super().setup()
+
         protocol_version = "HTTP/1.1"
 
         def log_message(self, format: str, *args: object) -> None:
