@@ -74,21 +74,27 @@ def read_sound(path: Path, channel: int | None = None) -> np.ndarray:
 
 def read_picture(path: Path) -> np.ndarray:
     """Grey uint8 [H, W]."""
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if grey is None:
+    return _read(path, cv2.IMREAD_GRAYSCALE)
+
+
+def read_frame(path: Path) -> np.ndarray:
+    """RGB uint8 [H, W, 3]."""
+    return np.ascontiguousarray(_read(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _read(path: Path, colours: int) -> np.ndarray:
+    picture = cv2.imread(str(path), colours)
+    if picture is None:
         raise UnreadableError(f"{path} is not a picture that OpenCV can read")
-    return grey
+    return picture
 
 
 def largest_crop(path: Path, detect: FaceDetector) -> np.ndarray | None:
     """The largest face in a frame, uint8 RGB [48, 48, 3], cut as labelling cuts it; None where there is none."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise UnreadableError(f"{path} is not a picture that OpenCV can read")
-    height, width = bgr.shape[:2]
+    whole = read_frame(path)
+    height, width = whole.shape[:2]
     scale = min(1.0, LONG_SIDE_PX / max(height, width))
-    small = cv2.resize(bgr, (round(scale * width), round(scale * height)), interpolation=cv2.INTER_AREA)
-    frame = np.ascontiguousarray(small[..., ::-1])
+    frame = cv2.resize(whole, (round(scale * width), round(scale * height)), interpolation=cv2.INTER_AREA)
     box = detect(frame[None])[0]
     if box is None:
         return None

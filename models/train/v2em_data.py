@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.corpora.item import Corpus, Item
-from models.evaluate.inputs import PICTURE_STEP_S, UnreadableError, as_crop, sound_of
+from models.evaluate.inputs import PICTURE_STEP_S, as_crop, read_frame, sound_of
 from models.evaluate.scored import Scored
 from models.train.checkpoint import load_checkpoint, save_checkpoint
 from models.train.loop import TrainingError
@@ -171,16 +170,8 @@ def _look(item: Item, detect: FaceDetector | None, config: V2emConfig) -> Looked
 
 def _cut(paths: Sequence[Path], detect: FaceDetector, legacy: bool) -> Iterator[Crop]:
     for start in range(0, len(paths), FRAMES_AT_ONCE):
-        read = [_read_colour(path) for path in paths[start : start + FRAMES_AT_ONCE]]
+        read = [read_frame(path) for path in paths[start : start + FRAMES_AT_ONCE]]
         for _, alike in groupby(read, key=np.shape):
             frames = list(alike)
             for frame, box in zip(frames, detect(np.stack(frames)), strict=True):
                 yield face_crop(frame, box, legacy)
-
-
-def _read_colour(path: Path) -> np.ndarray:
-    """uint8 RGB [H, W, 3]."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise UnreadableError(f"{path} is not a picture that OpenCV can read")
-    return np.ascontiguousarray(bgr[..., ::-1])
