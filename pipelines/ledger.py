@@ -1,7 +1,7 @@
 """Read what OUT holds: which segments are committed, in which shard, how they ended."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
@@ -84,18 +84,30 @@ def failures(rows: pa.Table) -> tuple[dict[str, Any], ...]:
     return tuple(failed.select(["uri", "start_ms", "end_ms", "status", "reason"]).to_pylist())
 
 
-def retire(store: Store, partition: str, ledger: pa.Table, video_ids: Iterable[str]) -> int:
-    """Take the rows of videos that have been replaced out of the committed files; returns how many videos left.
+def retire(
+    store: Store,
+    partition: str,
+    ledger: pa.Table,
+    video_ids: Iterable[str],
+    fence: Callable[[], None] = lambda: None,
+) -> int:
+    """Take the rows of videos that were replaced, or are gone, out of the files; returns how many videos left.
 
-    Labels go first, then the ledger: a kill in between leaves a ledger row, and the next run finishes the work.
+    Labels go first, then the ledger: a kill in between leaves a ledger row, and the next run finishes the work. Files
+    that are left without a row leave too. `fence` is called before each shard, and raises where we may no longer write.
     """
     leaving = pa.array(sorted(video_ids), pa.string())
     affected = ledger.filter(pc.is_in(ledger["video_id"], leaving))
     for shard_id in pc.unique(affected["shard_id"]).to_pylist():
+        fence()
         labels_name, segments_name = file_names(partition, shard_id)
         labels, segments = (_without(store.read_table(name), leaving) for name in (labels_name, segments_name))
         digest = store.put_table(labels_name, labels, LABELS_ORDER)
-        store.put_table(segments_name, with_labels_digest(segments, digest))
+        if segments.num_rows:
+            store.put_table(segments_name, with_labels_digest(segments, digest))
+        else:
+            store.remove(segments_name)
+            store.remove(labels_name)
     return len(pc.unique(affected["video_id"]))
 
 
