@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from operators.commit import OutputError, Store
 from operators.schema import FAILED, SCHEMA_VERSION, SEGMENTS
 from operators.write import LABELS_ORDER, file_names, with_labels_digest
+from pipelines import snapshot
 from pipelines.errors import JobError
 from pipelines.plan import Interval, Shard, subtract
 
-_READERS = 8
 _ROW_KEY = ["shard_id", "video_id", "start_ms"]
 """What names a row of the ledger, in whichever file it is."""
 
@@ -53,10 +53,12 @@ def superseded_keys(store: Store, partition: str) -> set[tuple[str, str, int]]:
 
 
 def _read_all(store: Store, partition: str) -> pa.Table:
-    names = store.names(f"segments/{partition}", ".parquet")
-    with ThreadPoolExecutor(_READERS) as pool:
-        tables = list(pool.map(lambda name: _read_ledger(store, name), names))
-    return pa.concat_tables(tables) if tables else SEGMENTS.empty_table()
+    return snapshot.read(store, partition, partial(_read_ledger, store))
+
+
+def remember(store: Store, partition: str) -> None:
+    """Spare the next run the reading of what is there now; only for who holds the output."""
+    snapshot.refresh(store, partition, partial(_read_ledger, store))
 
 
 def _read_ledger(store: Store, name: str) -> pa.Table:

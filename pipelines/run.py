@@ -93,6 +93,7 @@ def run(
             plan = plan_it()
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
+            ledger.remember(job.store, job.partition)
             return _account(job, plan, None, 0, time.monotonic() - started)
 
         def on_stop(grace_s: float) -> None:
@@ -143,10 +144,12 @@ class _Run:
         except interrupt.Interrupted:
             self._held.check()
             runs.write_state(store, replace(self._state, outcome="interrupted"))
+            ledger.remember(store, job.partition)
             store.clear_temporary()
             raise
         self._held.check()
         ledger.settle(store, job.partition)
+        ledger.remember(store, job.partition)
         wall_s = time.monotonic() - started
         result = _account(job, plan, self._state.run_id, spilled, wall_s)
         ended = replace(
