@@ -21,7 +21,7 @@ from unittest.mock import patch
 import typer
 from fsspec import AbstractFileSystem
 
-from pipelines import corpus
+from pipelines import beside, corpus
 from pipelines.corpus import list_corpus
 from tests.chaos.nights import DONE, Simulation
 
@@ -53,29 +53,35 @@ class Bucket(AbstractFileSystem):
         """Everything that is asked for is there."""
         return True
 
-    def call_s3(self, method: str, Bucket: str, Prefix: str, ContinuationToken: str = "0") -> dict[str, Any]:  # noqa: N803
+    def call_s3(self, method: str, Bucket: str, Prefix: str, **options: str) -> dict[str, Any]:  # noqa: N803
         """One page of the listing."""
-        first = int(ContinuationToken)
-        last = min(first + PAGE, self._objects)
         each = -(-self._objects // self._folders)
+        folder = int(Prefix.rstrip("/").rpartition("/")[2]) if "Delimiter" in options else None
+        begin, end = (0, self._objects) if folder is None else (folder * each, min((folder + 1) * each, self._objects))
+        first = int(options.get("ContinuationToken", begin))
+        last = min(first + PAGE, end)
         contents = [
             {
-                "Key": f"{Prefix}{number // each:05}/video-{number:09}.mp4",
+                "Key": f"corpus/{number // each:05}/video-{number:09}.mp4",
                 "Size": 100_000_000 + number,
                 "ETag": f'"{number:032x}"',
             }
             for number in range(first, last)
         ]
-        return {"Contents": contents, "IsTruncated": last < self._objects, "NextContinuationToken": str(last)}
+        return {"Contents": contents, "IsTruncated": last < end, "NextContinuationToken": str(last)}
 
 
 def list_objects(objects: int) -> None:
     """List a made-up bucket and say what that took."""
     bucket = Bucket(objects)
-    with patch.object(corpus, "filesystem_of", lambda source: (bucket, source.partition("://")[2])):
+
+    def filesystem_of(source: str) -> tuple[Bucket, str]:
+        return bucket, source.partition("://")[2]
+
+    with patch.object(corpus, "filesystem_of", filesystem_of), patch.object(beside, "filesystem_of", filesystem_of):
         before = peak_bytes()
         started = time.monotonic()
-        files = list_corpus(["s3://bucket/corpus"]).files
+        files = list_corpus(["s3://bucket/corpus"], transcripts=True).files
         wall_s = time.monotonic() - started
     assert len(files) == objects
     each = (peak_bytes() - before) / objects

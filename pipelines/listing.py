@@ -31,6 +31,22 @@ def files_below(
     return iter(filesystem.find(folder, detail=True).items())
 
 
+def files_in(filesystem: fsspec.AbstractFileSystem, folder: str) -> Iterator[Listed]:
+    """The files of a folder or prefix itself, in no order.
+
+    Raises:
+        OSError: it can't be listed.
+    """
+    if isinstance(filesystem, LocalFileSystem):
+        with os.scandir(folder) as entries:
+            yield from ((entry.path, {}) for entry in entries if not entry.is_dir(follow_symlinks=False))
+    elif hasattr(filesystem, "call_s3"):
+        yield from _in_bucket(filesystem, folder, Delimiter="/")
+    else:
+        listed = filesystem.ls(folder, detail=True)
+        yield from ((info["name"], info) for info in listed if info["type"] != "directory")
+
+
 def _on_disk(folder: str, on_unlisted: Callable[[str], None]) -> Iterator[str]:
     """Links are files here, wherever they lead."""
     folders = [folder or "/"]
@@ -49,10 +65,10 @@ def _on_disk(folder: str, on_unlisted: Callable[[str], None]) -> Iterator[str]:
             on_unlisted(here)
 
 
-def _in_bucket(filesystem: fsspec.AbstractFileSystem, prefix: str) -> Iterator[Listed]:
+def _in_bucket(filesystem: fsspec.AbstractFileSystem, prefix: str, **options: str) -> Iterator[Listed]:
     """Page by page: a thousand objects in memory."""
     bucket, key, _ = filesystem.split_path(prefix)
-    request = {"Bucket": bucket, "Prefix": f"{key.rstrip('/')}/" if key else "", **filesystem.req_kw}
+    request = {"Bucket": bucket, "Prefix": f"{key.rstrip('/')}/" if key else "", **filesystem.req_kw, **options}
     more: dict[str, str] = {}
     while True:
         page = filesystem.call_s3("list_objects_v2", **request, **more)
