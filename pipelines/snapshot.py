@@ -50,7 +50,8 @@ def _tagged(store: Store, partition: str, read_one: Reader) -> tuple[pa.Table, b
 
     with ThreadPoolExecutor(_READERS) as pool:
         tables = list(pool.map(tagged, missing))
-    return pa.concat_tables([kept, *tables]), bool(missing) or dropped
+    # An older FV2ES has written fewer columns.
+    return pa.concat_tables([kept, *tables], promote_options="default"), bool(missing) or dropped
 
 
 def _still_true(stored: pa.Table, versions: dict[str, str]) -> tuple[pa.Table, bool]:
