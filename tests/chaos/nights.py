@@ -18,7 +18,9 @@ from tests.labelling import labels, segments
 
 TIME_LIMIT_S = 600
 SETTINGS = {"FV2ES_PLAN__SEGMENT_MINUTES": "1", "FV2ES_PLAN__SHARD_MINUTES": "2"}
-EVENTS = ("undisturbed", "undisturbed", "killed", "cut short", "killed", "undisturbed", "vanished")
+EVENTS = ("undisturbed", "killed", "cut short", "undisturbed", "killed", "vanished", "undisturbed")
+"""What befalls one night after another."""
+
 DONE = (EXIT_OK, EXIT_FAILED_SEGMENTS)
 
 
@@ -91,11 +93,7 @@ class Simulation:
             self._write(path)
 
     def _night(self, number: int, touched: int) -> Night:
-        event = (
-            "undisturbed"
-            if number == 1
-            else self._rng.choice(["undisturbed"] * 4 + ["killed", "cut short", "vanished"])
-        )
+        event = EVENTS[(number - 1) % len(EVENTS)]
         started = time.monotonic()
         code, report = getattr(self, f"_{event.replace(' ', '_')}")()
         wall_s = time.monotonic() - started
