@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -143,12 +144,17 @@ class Store:
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names, relative to the root, of the files below `folder` that end in `suffix`, sorted."""
+        return list(self.details(folder, suffix))
+
+    def details(self, folder: str, suffix: str) -> dict[str, dict[str, Any]]:
+        """The same, and what the listing says of each."""
         self.filesystem.invalidate_cache()
         prefix = len(self._base) + 1
         with self._reading(folder):
             if not self.filesystem.exists(self.path(folder)):
-                return []
-            return sorted(path[prefix:] for path in self.filesystem.find(self.path(folder)) if path.endswith(suffix))
+                return {}
+            found = self.filesystem.find(self.path(folder), detail=True)
+        return {path[prefix:]: found[path] for path in sorted(found) if path.endswith(suffix)}
 
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens when there is none."""

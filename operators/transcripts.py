@@ -31,6 +31,11 @@ BOMS = {
 }
 
 
+def is_transcript_name(name: str) -> bool:
+    """Whether a file may be a transcript, by its name."""
+    return PurePosixPath(name).suffix.lower() in READERS
+
+
 def choose(video: str, names: Iterable[str], language: str | None) -> str | None:
     """The transcript of a video among the names in its folder; None where there is none.
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from operators.transcripts import choose
+from operators.transcripts import choose, is_transcript_name
 from pipelines.links import OUTSIDE, Roots
+from pipelines.listing import files_in
 from pipelines.source_file import SourceFile, filesystem_of, source_file
 from pipelines.storage import explained
 
@@ -48,11 +49,11 @@ def _stems(name: str) -> set[str]:
 
 
 def _names(filesystem: fsspec.AbstractFileSystem, folder: str) -> dict[str, dict]:
-    """The files in a folder by name; none in one on disk that can't be listed."""
+    """The files in a folder that may be transcripts, by name; none in one on disk that can't be listed."""
     try:
-        listed = filesystem.ls(folder, detail=True)
+        listed = ((path.rpartition("/")[2], info) for path, info in files_in(filesystem, folder))
+        return {name: info for name, info in listed if is_transcript_name(name)}
     except OSError:
         if not isinstance(filesystem, LocalFileSystem):
             raise  # it held videos a moment ago, and labels must not depend on the store's moods
         return {}
-    return {info["name"].rpartition("/")[2]: info for info in listed if info["type"] != "directory"}

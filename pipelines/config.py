@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from operators.settings import OperatorSettings, Settings
+from pipelines.alarm import AlarmSettings
 from pipelines.errors import SettingsError
 from pipelines.plain_yaml import read_yaml
 from pipelines.storage import StorageSettings
+from pipelines.until import seconds_until
 
 PREFIX = "FV2ES_"
 OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
@@ -60,6 +63,31 @@ class JobSettings(Settings):
     )
 
 
+class NightlySettings(Settings):
+    """How `fv2es nightly` goes about a night. Nothing here changes a label."""
+
+    until: str | None = Field(
+        None, description="Local time (06:00) or length (7h30m) after which nothing new is begun; by default no limit."
+    )
+    grace_s: float = Field(600.0, ge=0, description="When the time is up, seconds for what is in flight to end.")
+    max_removed_fraction: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="When more of a source's files are gone, their rows stay until --allow-mass-removal. 1: never.",
+    )
+    max_new_files: int = Field(
+        100_000, ge=1, description="Files a night that are new or changed; their headers are read before work begins."
+    )
+
+    @field_validator("until")
+    @classmethod
+    def _is_time_or_length(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_until(value, datetime.now())
+        return value
+
+
 class Config(OperatorSettings, BaseSettings):
     """Everything that can be set."""
 
@@ -70,15 +98,17 @@ class Config(OperatorSettings, BaseSettings):
     plan: PlanSettings = PlanSettings()
     engine: EngineSettings = EngineSettings()
     job: JobSettings = JobSettings()
+    nightly: NightlySettings = NightlySettings()
+    alarm: AlarmSettings = AlarmSettings()
     storage: StorageSettings = StorageSettings()
 
     def public(self) -> dict[str, Any]:
-        """What may be stored and shown: everything but how to get at the storage."""
-        return self.model_dump(mode="json", exclude={"storage"})
+        """What may be stored and shown: everything but how to get at the storage, and who is told of a night."""
+        return self.model_dump(mode="json", exclude={"storage", "alarm"})
 
     def shown(self) -> dict[str, Any]:
         """Everything, but secrets as if they were not set: a file of settings is no place for stars."""
-        return self.public() | {"storage": self.storage.without_secrets()}
+        return self.public() | {name: _without_secrets(getattr(self, name)) for name in ("alarm", "storage")}
 
     @classmethod
     def settings_customise_sources(
@@ -91,6 +121,12 @@ class Config(OperatorSettings, BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Nothing but what `load` has gathered: no .env is read that happens to lie around."""
         return (init_settings,)
+
+
+def _without_secrets(settings: Settings) -> dict[str, Any]:
+    """What of a group may be shown; secrets are None."""
+    secret = {name: None for name in type(settings).model_fields if isinstance(getattr(settings, name), SecretStr)}
+    return settings.model_dump(mode="json") | secret
 
 
 def load(path: Path | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Config:

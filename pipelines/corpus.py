@@ -1,19 +1,22 @@
 """List a corpus: files, folders, globs and buckets become `SourceFile`s, in one order whatever the listing's."""
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
 
 from pipelines.beside import with_transcripts
 from pipelines.errors import SettingsError
 from pipelines.links import OUTSIDE, OUTSIDE_FOLDER, Roots, real
+from pipelines.listing import files_below
 from pipelines.source_file import SourceFile, filesystem_of, printable, source_file
 from pipelines.storage import explained
 
-__all__ = ["Corpus", "SourceFile", "is_media_name", "list_corpus"]
+__all__ = ["Corpus", "SourceFile", "is_media_name", "list_corpus", "naming"]
 
 MEDIA_SUFFIXES = frozenset(
     "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv qt ts vob webm wmv"  # video
@@ -26,14 +29,17 @@ MEDIA_SUFFIXES = frozenset(
 class Corpus:
     """The media of all sources, sorted by uri, none twice.
 
-    `skipped` counts files that are no media by their names, and links whose targets are listed themselves.
+    `skipped` counts files that are no media by their names, and links whose targets are listed themselves. `missing`
+    are sources that match nothing, `unlisted` folders that can't be looked into.
     """
 
     files: tuple[SourceFile, ...]
     skipped: int
+    missing: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Listed:
     """A file of a source: `named` by the user, or found as a `link` in a folder."""
 
@@ -48,6 +54,7 @@ def list_corpus(
     transcripts: bool = False,
     language: str | None = None,
     within: Iterable[str] | None = None,
+    missing_too: bool = False,
 ) -> Corpus:
     """List every source.
 
@@ -57,6 +64,7 @@ def list_corpus(
         language: of the transcripts, as in `clip.en.srt`; None: any.
         within: what the user has named, where `sources` are files that were found in it before: links among them are
             followed as they were then.
+        missing_too: whether a source that doesn't exist, or matches nothing, is `missing` and no error.
 
     Raises:
         SettingsError: a source doesn't exist, or matches nothing; a store refuses.
@@ -68,22 +76,28 @@ def list_corpus(
     found: dict[str, SourceFile] = {}
     links: dict[str, SourceFile] = {}
     skipped: set[str] = set()
+    missing: list[str] = []
+    unlisted: set[str] = set()
     for source in sources:
+        empty = True
         with explained(source):
-            listed = list(_list_source(source, named))
-            if not listed and not _exists(source):
-                raise SettingsError(f"{source}: no such file or folder, and no pattern that matches anything.")
-        for item in listed:
-            if item.link and not item.named:
-                problem = _refusal(item, roots)
-                if problem or (is_media_name(item.below) and not real(item.file.uri).is_dir()):
-                    links[item.file.uri] = SourceFile(item.file.uri, 0, "", problem=problem) if problem else item.file
+            for item in _list_source(source, named, lambda folder: unlisted.add(printable(folder))):
+                empty = False
+                if item.link and not item.named:
+                    problem = _refusal(item, roots)
+                    if problem or (is_media_name(item.below) and not real(item.file.uri).is_dir()):
+                        file = SourceFile(item.file.uri, 0, "", problem=problem) if problem else item.file
+                        links[item.file.uri] = file
+                    else:
+                        skipped.add(item.file.uri)
+                elif item.named or is_media_name(item.below):
+                    found[item.file.uri] = item.file
                 else:
                     skipped.add(item.file.uri)
-            elif item.named or is_media_name(item.below):
-                found[item.file.uri] = item.file
-            else:
-                skipped.add(item.file.uri)
+            if empty and not _exists(source):
+                missing.append(source)
+    if missing and not missing_too:
+        raise SettingsError(f"{missing[0]}: no such file or folder, and no pattern that matches anything.")
     for uri, file in links.items():
         if uri in found or str(real(uri)) in found:
             skipped.add(uri)
@@ -93,7 +107,27 @@ def list_corpus(
     if transcripts:
         files = with_transcripts(files, roots, language)
         skipped -= {file.transcript.uri for file in files if file.transcript}
-    return Corpus(tuple(sorted(files)), len(skipped - found.keys()))
+    files.sort(key=lambda file: file.uri)
+    return Corpus(tuple(files), len(skipped - found.keys()), tuple(missing), tuple(sorted(unlisted)))
+
+
+def naming(source: str) -> Callable[[str], bool]:
+    """A test of whether the file at an address belongs to a source, or would if it were still there."""
+    filesystem, path = filesystem_of(source)
+    base = path if isinstance(filesystem, LocalFileSystem) else filesystem.unstrip_protocol(path)
+    base = printable(base.rstrip("/"))
+    protocol, separator, fixed = base.rpartition("://")
+    pattern = re.compile(glob_translate(fixed)) if any(char in fixed for char in "*?[") else None
+
+    def names(uri: str) -> bool:
+        if uri == base or uri.startswith(f"{base}/"):
+            return True
+        if pattern is None or not uri.startswith(protocol + separator):
+            return False
+        parts = uri[len(protocol + separator) :].split("/")
+        return any(pattern.match("/".join(parts[:count])) for count in range(1, len(parts) + 1))
+
+    return names
 
 
 def is_media_name(path: str) -> bool:
@@ -112,7 +146,7 @@ def _refusal(item: _Listed, roots: Roots) -> str | None:
     return item.file.problem or (None if roots.hold(uri) else OUTSIDE)
 
 
-def _list_source(source: str, named: Collection[str]) -> Iterator[_Listed]:
+def _list_source(source: str, named: Collection[str], on_unlisted: Callable[[str], None]) -> Iterator[_Listed]:
     filesystem, path = filesystem_of(source)
     known = source not in named and isinstance(filesystem, LocalFileSystem)  # found before, and not trusted for it
     # A file whose name holds glob characters is that file, not a pattern.
@@ -121,13 +155,14 @@ def _list_source(source: str, named: Collection[str]) -> Iterator[_Listed]:
         yield _Listed(source_file(filesystem, path, filesystem.info(path)), below, named=not known, link=known)
         return
     base = _fixed_part(filesystem, path)
-    entries = filesystem.glob(path, detail=True) if base != path else filesystem.find(path, detail=True)
-    for name, info in entries.items():
-        if info["type"] == "directory":
-            for inner, inner_info in filesystem.find(name, detail=True).items():
-                yield _found(filesystem, base, inner, inner_info)
-        else:
+    if base == path.rstrip("/"):
+        for name, info in files_below(filesystem, base, on_unlisted):
             yield _found(filesystem, base, name, info)
+        return
+    for name, info in filesystem.glob(path, detail=True).items():
+        is_folder = info["type"] == "directory"
+        for inner, inner_info in files_below(filesystem, name, on_unlisted) if is_folder else ((name, info),):
+            yield _found(filesystem, base, inner, inner_info)
 
 
 def _found(filesystem: fsspec.AbstractFileSystem, base: str, path: str, info: dict) -> _Listed:

@@ -60,9 +60,11 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
     return Job(config, command, sources, corpus, open_output(out), made, name, part, workers, stages)
 
 
-def corpus_of(sources: Sequence[str], config: Config, within: Sequence[str] | None = None) -> Corpus:
+def corpus_of(
+    sources: Sequence[str], config: Config, within: Sequence[str] | None = None, missing_too: bool = False
+) -> Corpus:
     """The corpus, with its transcripts where the settings want them; see `list_corpus`."""
-    return list_corpus(sources, config.speech.transcripts == "beside", config.speech.language, within)
+    return list_corpus(sources, config.speech.transcripts == "beside", config.speech.language, within, missing_too)
 
 
 def preview(sources: Sequence[str], out: str | None, config: Config) -> JobPlan:

@@ -1,8 +1,8 @@
 """Read what OUT holds: which segments are committed, in which shard, how they ended."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from operators.commit import OutputError, Store
 from operators.schema import FAILED, SCHEMA_VERSION, SEGMENTS
 from operators.write import LABELS_ORDER, file_names, with_labels_digest
+from pipelines import snapshot
 from pipelines.errors import JobError
 from pipelines.plan import Interval, Shard, subtract
 
-_READERS = 8
 _ROW_KEY = ["shard_id", "video_id", "start_ms"]
 """What names a row of the ledger, in whichever file it is."""
 
@@ -53,10 +53,12 @@ def superseded_keys(store: Store, partition: str) -> set[tuple[str, str, int]]:
 
 
 def _read_all(store: Store, partition: str) -> pa.Table:
-    names = store.names(f"segments/{partition}", ".parquet")
-    with ThreadPoolExecutor(_READERS) as pool:
-        tables = list(pool.map(lambda name: _read_ledger(store, name), names))
-    return pa.concat_tables(tables) if tables else SEGMENTS.empty_table()
+    return snapshot.read(store, partition, partial(_read_ledger, store))
+
+
+def remember(store: Store, partition: str) -> None:
+    """Spare the next run the reading of what is there now; only for who holds the output."""
+    snapshot.refresh(store, partition, partial(_read_ledger, store))
 
 
 def _read_ledger(store: Store, name: str) -> pa.Table:
@@ -84,18 +86,30 @@ def failures(rows: pa.Table) -> tuple[dict[str, Any], ...]:
     return tuple(failed.select(["uri", "start_ms", "end_ms", "status", "reason"]).to_pylist())
 
 
-def retire(store: Store, partition: str, ledger: pa.Table, video_ids: Iterable[str]) -> int:
-    """Take the rows of videos that have been replaced out of the committed files; returns how many videos left.
+def retire(
+    store: Store,
+    partition: str,
+    ledger: pa.Table,
+    video_ids: Iterable[str],
+    fence: Callable[[], None] = lambda: None,
+) -> int:
+    """Take the rows of videos that were replaced, or are gone, out of the files; returns how many videos left.
 
-    Labels go first, then the ledger: a kill in between leaves a ledger row, and the next run finishes the work.
+    Labels go first, then the ledger: a kill in between leaves a ledger row, and the next run finishes the work. Files
+    that are left without a row leave too. `fence` is called before each shard, and raises where we may no longer write.
     """
     leaving = pa.array(sorted(video_ids), pa.string())
     affected = ledger.filter(pc.is_in(ledger["video_id"], leaving))
     for shard_id in pc.unique(affected["shard_id"]).to_pylist():
+        fence()
         labels_name, segments_name = file_names(partition, shard_id)
         labels, segments = (_without(store.read_table(name), leaving) for name in (labels_name, segments_name))
         digest = store.put_table(labels_name, labels, LABELS_ORDER)
-        store.put_table(segments_name, with_labels_digest(segments, digest))
+        if segments.num_rows:
+            store.put_table(segments_name, with_labels_digest(segments, digest))
+        else:
+            store.remove(segments_name)
+            store.remove(labels_name)
     return len(pc.unique(affected["video_id"]))
 
 

@@ -1,7 +1,7 @@
 """Make the plan of a run: the corpus as it is, less what is committed, with what an unfinished run had planned."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -45,8 +45,8 @@ class JobPlan:
 
     `kept` of the shards come from an unfinished run; `done_ms` and `done_videos` count media of this corpus that is
     committed; `failed` are the ledger's rows (uri, times, status, reason) of this corpus that ended in failure;
-    `replaced` are ids of versions of videos that have changed since they were labelled; `again` are rows of the ledger
-    that are tried again, and leave it as their new ones come.
+    `replaced` are ids of versions of videos that have changed since they were labelled, `gone` of videos whose rows are
+    to leave with them; `again` are rows of the ledger that are tried again, and leave it as their new ones come.
     """
 
     shards: tuple[Shard, ...]
@@ -58,6 +58,12 @@ class JobPlan:
     failed: tuple[dict[str, Any], ...]
     replaced: frozenset[str]
     again: pa.Table
+    gone: frozenset[str] = field(default=frozenset())
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        """Ids of all videos whose rows leave the tables before new ones come."""
+        return self.replaced | self.gone
 
     @property
     def media_ms(self) -> int:

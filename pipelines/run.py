@@ -70,10 +70,16 @@ def label(job: Job, watcher: Watcher) -> Result:
     return run(job, planned, watcher)
 
 
-def run(job: Job, plan_it: Callable[[], JobPlan], watcher: Watcher) -> Result:
-    """Hold the output, plan, and do what is planned."""
+def run(
+    job: Job,
+    plan_it: Callable[[], JobPlan],
+    watcher: Watcher,
+    run_id: str | None = None,
+    budget: interrupt.Budget | None = None,
+) -> Result:
+    """Hold the output, plan, and do what is planned; within the budget of time, if there is one."""
     started = time.monotonic()
-    run_id, config = runs.new_run_id(), job.config
+    run_id, config = run_id or runs.new_run_id(), job.config
     with ExitStack() as stack:
         with explained(job.store.root):
             held = stack.enter_context(lease.held(job.store, run_id, job.command, config.job.lease_s))
@@ -86,15 +92,16 @@ def run(job: Job, plan_it: Callable[[], JobPlan], watcher: Watcher) -> Result:
             ledger.settle(job.store, job.partition)
             plan = plan_it()
         watcher.planned(plan)
-        if not plan.shards and not plan.replaced:
+        if not plan.shards and not plan.leaving:
+            ledger.remember(job.store, job.partition)
             return _account(job, plan, None, 0, time.monotonic() - started)
 
-        def on_stop() -> None:
+        def on_stop(grace_s: float) -> None:
             # In a thread: a signal may have come in the middle of another request to the store.
             threading.Thread(target=job.store.put, args=(stop_name(run_id), b""), daemon=True).start()
-            watcher.stopping(config.job.grace_s)
+            watcher.stopping(grace_s)
 
-        stop = stack.enter_context(interrupt.listening(config.job.grace_s, on_stop))
+        stop = stack.enter_context(interrupt.listening(config.job.grace_s, on_stop, budget))
         return _Run(job, plan, run_id, held, stop, watcher).to_the_end(started)
 
 
@@ -126,8 +133,9 @@ class _Run:
         store.clear_temporary()
         runs.start(store, self._state, job.config.public(), job.recipe, to_table(plan.shards))
         # Replaced versions leave before new ones come: at no moment do two versions of a video stand in the tables.
-        if plan.replaced:
-            ledger.retire(store, job.partition, ledger.read(store, job.partition), plan.replaced)
+        if plan.leaving:
+            rows = ledger.read(store, job.partition)
+            ledger.retire(store, job.partition, rows, plan.leaving, fence=self._held.check)
         ledger.remove_uncommitted(store, job.partition, [shard.shard_id for shard in plan.shards])
         try:
             spilled = self._work() if plan.shards else 0
@@ -136,10 +144,12 @@ class _Run:
         except interrupt.Interrupted:
             self._held.check()
             runs.write_state(store, replace(self._state, outcome="interrupted"))
+            ledger.remember(store, job.partition)
             store.clear_temporary()
             raise
         self._held.check()
         ledger.settle(store, job.partition)
+        ledger.remember(store, job.partition)
         wall_s = time.monotonic() - started
         result = _account(job, plan, self._state.run_id, spilled, wall_s)
         ended = replace(

@@ -84,8 +84,11 @@ def states(store: Store, partition: str | None = None) -> list[RunState]:
 
 def latest(store: Store, partition: str | None = None) -> RunState | None:
     """The newest run, of one recipe if that is given."""
-    found = states(store, partition)
-    return found[-1] if found else None
+    for name in reversed(store.names(RUNS, "/state.json")):
+        state = _state(store, name)
+        if partition in (None, state.partition):
+            return state
+    return None
 
 
 def config(store: Store, run_id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pipelines.errors import SettingsError
 UNDECODABLE = "its name is not valid UTF-8, so no table could hold it; rename the file"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class SourceFile:
     """One file of the corpus in one version: its address, its size in bytes, its ETag or mtime in nanoseconds.
 

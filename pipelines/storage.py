@@ -35,13 +35,6 @@ class StorageSettings(Settings):
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def without_secrets(self) -> dict[str, str | None]:
-        """What may be shown; secrets are None."""
-        return {
-            name: None if isinstance(value, SecretStr) else value
-            for name, value in ((name, getattr(self, name)) for name in type(self).model_fields)
-        }
-
     def apply(self) -> None:
         """Set the variables for this process and those that it starts."""
         os.environ.update(self.environment())

@@ -27,36 +27,50 @@ EXIT_CODES = (
 MAX_FAILURES_SHOWN = 20
 
 
-def follow(run: Callable[[Watcher], Result], out: str, json_output: bool) -> None:
-    """Run a job with its progress on the terminal; ends the command with its exit code."""
-    progress: list[MediaProgress] = []
+class Follower:
+    """Shows how a run goes on, on the terminal, for the time of a `with` block."""
 
-    def planned(plan: JobPlan) -> None:
-        if not json_output:
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._progress: MediaProgress | None = None
+        self.watcher = Watcher(self._planned, self._committed, self._stopping, self._warned)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def _planned(self, plan: JobPlan) -> None:
+        if not self._quiet:
             announce(plan)
-        progress.append(MediaProgress(err, plan.media_ms))
-        progress[0].start()
+        self._progress = MediaProgress(err, plan.media_ms)
+        self._progress.start()
 
-    def committed(summary: pa.Table) -> None:
-        progress[0].committed(summary)
+    def _committed(self, summary: pa.Table) -> None:
+        if self._progress:
+            self._progress.committed(summary)
 
-    def stopping(grace_s: float) -> None:
+    def _stopping(self, grace_s: float) -> None:
         err.print(
             f"Stopping: nothing new is begun; what is in flight has {grace_s:g} s to end. Ctrl-C again stops at once.",
             soft_wrap=True,
         )
 
-    def warned(message: str) -> None:
+    def _warned(self, message: str) -> None:
         err.print(f"[yellow]Warning:[/] {harmless(message)}", soft_wrap=True)
 
+
+def follow(run: Callable[[Watcher], Result], out: str, json_output: bool) -> None:
+    """Run a job with its progress on the terminal; ends the command with its exit code."""
+    follower = Follower(quiet=json_output)
     try:
-        result = run(Watcher(planned, committed, stopping, warned))
+        with follower:
+            result = run(follower.watcher)
     except KeyboardInterrupt as error:
         err.print("Interrupted. What is committed stays; run the same command again to go on.", soft_wrap=True)
         raise typer.Exit(error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED) from None
-    finally:
-        for shown in progress:
-            shown.stop()
     if json_output:
         typer.echo(json.dumps(asdict(result)))
     else:
