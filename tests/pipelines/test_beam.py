@@ -4,7 +4,10 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,27 @@ TWO_PROCESSES = "--beam-args=--direct_num_workers=2 --direct_running_mode=multi_
 class Undisturbed(NamedTuple):
     corpus: Path
     out: Path
+
+
+@pytest.fixture(scope="module")
+def job_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Beam's own job server, to which a pipeline is submitted as to Flink's or Spark's: its options, and its log."""
+    folder = tmp_path_factory.mktemp("job-server")
+    port_file, log = folder / "port", folder / "log"
+    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
+    command += [f"--port_file={port_file}", f"--staging_dir={folder}"]
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 120
+        while not port_file.exists() or not port_file.read_text().strip():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        address = f"--job_endpoint=localhost:{port_file.read_text().strip()}"
+        yield f"--beam-args=--runner=PortableRunner {address} --environment_type=LOOPBACK", log
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +175,28 @@ def test_a_run_whose_lease_was_taken_over_commits_nothing_more(undisturbed: Undi
     assert "This run has lost its lease on the output to run another" in said
     assert "Traceback" not in said
     assert not list(out.glob("segments/**/*.parquet"))
+
+
+def test_a_job_server_gives_the_same_table(
+    undisturbed: Undisturbed, tmp_path: Path, job_server: tuple[str, Path]
+) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    env = faults.environment(tmp_path / "watch")
+    arguments = ("label", undisturbed.corpus, "--out", out, *BEAM, job_server[0])
+    assert faults.finish(*arguments, env=env, log=log) == 3, log.read_text()
+    assert faults.same_tables(out, undisturbed.out)
+
+
+def test_after_the_grace_a_pipeline_elsewhere_is_cancelled(
+    undisturbed: Undisturbed, tmp_path: Path, job_server: tuple[str, Path]
+) -> None:
+    watch, out, log = tmp_path / "watch", tmp_path / "out", tmp_path / "log"
+    env = faults.environment(watch, pace_s=1000, FV2ES_JOB__GRACE_S="1")
+    process = faults.start("label", undisturbed.corpus, "--out", out, *BEAM, job_server[0], env=env, log=log)
+    faults.at_work(watch, "decode")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(90) == 143
+    assert "CANCEL" in job_server[1].read_text()
 
 
 @pytest.mark.slow
