@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +128,7 @@ class LabelPipeline:
         return pipeline
 
 
-def run(pipeline: LabelPipeline, arrivals: Arrivals, temporary: Path) -> Iterator[pa.Table]:
+def run(pipeline: LabelPipeline, arrivals: Arrivals, temporary: Path) -> Generator[pa.Table]:
     """Run a pipeline in a process of its own; yields what comes into the ledger, in order of completion.
 
     In a process of its own it can be ended whatever its runner does, and a worker that dies here takes only it along:

@@ -59,7 +59,7 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
     part = partition(name)
 
     def stages(run_id: str) -> list[Stage]:
-        return labelling_graph(config, weights, Target(out, part, run_id, canonical_json(made)), workers)
+        return labelling_graph(config, weights, Target(absolute(out), part, run_id, canonical_json(made)), workers)
 
     return Job(config, command, sources, corpus, open_output(out), made, name, part, workers, stages)
 

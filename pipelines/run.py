@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipelines.job import Job
 from pipelines.lease import Lease
 from pipelines.plan import to_table, video_id
 from pipelines.planner import JobPlan, make_plan
+from pipelines.source_file import absolute
 from pipelines.storage import explained
 from pipelines.temporary import temporary_area
 
@@ -168,14 +169,14 @@ class _Run:
     def _work(self) -> int:
         """Pass the shards through the engine; returns the bytes that it spilled."""
         job = self._job
-        tables = [to_table([shard]) for shard in self._plan.shards]
         stages = job.stages(self._state.run_id)
         with temporary_area() as temporary:
-            if job.config.engine.engine == "local":
-                self._follow(local_engine.run(tables, stages, temporary))
-                return 0
             if job.config.engine.engine == "beam":
                 self._on_beam(stages, temporary)
+                return 0
+            tables = [to_table([shard]) for shard in self._plan.shards]
+            if job.config.engine.engine == "local":
+                self._follow(local_engine.run(tables, stages, temporary))
                 return 0
             return self._on_ray(stages, tables, temporary)
 
@@ -193,20 +194,22 @@ class _Run:
         from pipelines.beam_args import beam_flags
 
         job, shards, run_id = self._job, len(self._plan.shards), self._state.run_id
+        root = absolute(job.store.root)
         step = -(-shards // PARTS_OF_PLAN)
         parts = [
-            partial(runs.planned_shards, job.store.root, run_id, first, min(first + step, shards))
+            partial(runs.planned_shards, root, run_id, first, min(first + step, shards))
             for first in range(0, shards, step)
         ]
         pipeline = beam_engine.LabelPipeline(
             parts=parts,
             stages=stages,
-            is_done=partial(arrivals.is_committed, job.store.root, job.partition, run_id),
+            is_done=partial(arrivals.is_committed, root, job.partition, run_id),
             flags=beam_flags(job.config.engine.beam_args),
             environment=job.config.storage.environment(),
         )
         arrived = arrivals.Arrivals(job.store, job.partition, run_id, self._planned)
-        self._follow(beam_engine.run(pipeline, arrived, temporary))
+        with closing(beam_engine.run(pipeline, arrived, temporary)) as summaries:
+            self._follow(summaries)
 
     def _follow(self, summaries: Iterator[pa.Table]) -> None:
         for summary in summaries:
