@@ -74,15 +74,7 @@ class Write:
         digest = self._store.put_table(labels_name, labels, LABELS_ORDER)
         self._fence()
         self._store.put_table(segments_name, with_labels_digest(segments, digest))
-        failed = pc.is_in(segments["status"], pa.array(FAILED))
-        summary = {
-            "shard_id": [shard_id],
-            "media_ms": [pc.sum(pc.subtract(segments["end_ms"], segments["start_ms"])).as_py()],
-            "segments": [segments.num_rows],
-            "failed_segments": [pc.sum(failed).as_py()],
-            "utterances": [labels.num_rows],
-        }
-        return pa.Table.from_pydict(summary, schema=SUMMARY)
+        return summary(segments)
 
     def _labels(self, shard: pa.Table, now: pa.Scalar) -> pa.Table:
         rows = shard["labels"].combine_chunks()
@@ -102,6 +94,18 @@ class Write:
         columns["finished_at"] = pa.repeat(now, count)
         table = pa.Table.from_pydict({name: columns[name] for name in SEGMENTS.names})
         return table.cast(SEGMENTS).replace_schema_metadata(self._target.metadata())
+
+
+def summary(segments: pa.Table) -> pa.Table:
+    """What the ledger's rows of one shard say of it, in one row (`SUMMARY`)."""
+    values = {
+        "shard_id": segments["shard_id"][0].as_py(),
+        "media_ms": pc.sum(pc.subtract(segments["end_ms"], segments["start_ms"])).as_py(),
+        "segments": segments.num_rows,
+        "failed_segments": pc.sum(pc.is_in(segments["status"], pa.array(FAILED))).as_py(),
+        "utterances": pc.sum(segments["utterances"]).as_py(),
+    }
+    return pa.Table.from_pylist([values], schema=SUMMARY)
 
 
 def with_labels_digest(segments: pa.Table, digest: str) -> pa.Table:

@@ -40,10 +40,17 @@ class PlanSettings(Settings):
 class EngineSettings(Settings):
     """Where the work is done. Nothing here changes a label."""
 
-    engine: Literal["ray", "local"] = Field("ray", description="ray, or a plain loop in one process for debugging.")
+    engine: Literal["ray", "beam", "local"] = Field(
+        "ray", description="ray, beam (Apache Beam), or local: a plain loop in one process for debugging."
+    )
     workers: int | None = Field(None, ge=1, description="Decoders at work at the same time; by default one a CPU.")
     gpus: float = Field(0.0, ge=0, description="GPUs to share between transcription and inference.")
     address: str | None = Field(None, description="A Ray cluster; by default Ray runs on this machine for this job.")
+    beam_args: str = Field(
+        "",
+        description="Options of Beam and its runner, as on a command line; by default --runner=FnApiRunner, which runs "
+        "here.",
+    )
     object_store_mb: int = Field(2_000, ge=200, description="Memory of Ray's object store, when Ray runs here.")
 
 

@@ -3,6 +3,7 @@
 A worker that dies takes its shard with it; the engine starts another and gives it the same shard. What the dead one was
 at is on a note in OUT/_runs/attempts. A shard that killed a worker is gone through segment by segment, and a segment
 that has been there at three deaths is left out, with a row in the ledger, so that the rest of its shard is labelled.
+An exception is no death: it ends the job, or the engine tries the shard again, and the note is closed.
 """
 
 import json
@@ -110,7 +111,11 @@ class Guard:
 
     def _work(self, note: str, attempts: Attempts, at: str, table: pa.Table) -> pa.Table:
         self._save(note, attempts, at)
-        return self._operator(table)
+        try:
+            return self._operator(table)
+        except Exception:
+            self._save(note, attempts, None)
+            raise
 
     def _columns(self, shard: pa.Table) -> tuple[list[str], list[int]]:
         return shard["video_id"].to_pylist(), shard["segment_index"].to_pylist()

@@ -50,12 +50,16 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
 def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], corpus: Corpus) -> Job:
     """The job of labelling a corpus that has been listed."""
     weights, workers = find_weights(config), _workers(config)
+    if config.engine.engine == "beam":
+        from pipelines.beam_args import beam_flags  # beam takes seconds to import, which other engines should not
+
+        beam_flags(config.engine.beam_args)
     made = recipe(config, weights)
     name = recipe_id(made)
     part = partition(name)
 
     def stages(run_id: str) -> list[Stage]:
-        return labelling_graph(config, weights, Target(out, part, run_id, canonical_json(made)), workers)
+        return labelling_graph(config, weights, Target(absolute(out), part, run_id, canonical_json(made)), workers)
 
     return Job(config, command, sources, corpus, open_output(out), made, name, part, workers, stages)
 

@@ -3,15 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import interrupt, lease, ledger, local_engine, runs
+from pipelines import arrivals, interrupt, lease, ledger, local_engine, runs
+from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
 from pipelines.interrupt import Stop
@@ -19,8 +21,12 @@ from pipelines.job import Job
 from pipelines.lease import Lease
 from pipelines.plan import to_table, video_id
 from pipelines.planner import JobPlan, make_plan
+from pipelines.source_file import absolute
 from pipelines.storage import explained
 from pipelines.temporary import temporary_area
+
+PARTS_OF_PLAN = 64
+"""In so many parts Beam's workers read the plan: each reads all of it, to give the shards of its part."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,10 @@ class _Run:
             spilled = self._work() if plan.shards else 0
             if self._committed < len(plan.shards):
                 self._stop.check()
+                raise JobError(
+                    f"The engine has ended, and {len(plan.shards) - self._committed} of {len(plan.shards)} shards were "
+                    "not committed. What is committed stays; run the same command again to go on."
+                )
         except interrupt.Interrupted:
             self._held.check()
             runs.write_state(store, replace(self._state, outcome="interrupted"))
@@ -169,9 +179,12 @@ class _Run:
     def _work(self) -> int:
         """Pass the shards through the engine; returns the bytes that it spilled."""
         job = self._job
-        tables = [to_table([shard]) for shard in self._plan.shards]
         stages = job.stages(self._state.run_id)
         with temporary_area() as temporary:
+            if job.config.engine.engine == "beam":
+                self._on_beam(stages, temporary)
+                return 0
+            tables = [to_table([shard]) for shard in self._plan.shards]
             if job.config.engine.engine == "local":
                 self._follow(local_engine.run(tables, stages, temporary))
                 return 0
@@ -185,6 +198,28 @@ class _Run:
         with ray_engine.cluster(self._job.config.engine, stages, temporary) as environment:
             self._follow(ray_engine.run(tables, stages, environment | storage, spill))
         return spill.bytes
+
+    def _on_beam(self, stages: list[Stage], temporary: Path) -> None:
+        from pipelines import beam_engine  # it takes seconds to import
+        from pipelines.beam_args import beam_flags
+
+        job, shards, run_id = self._job, len(self._plan.shards), self._state.run_id
+        root = absolute(job.store.root)
+        step = -(-shards // PARTS_OF_PLAN)
+        parts = [
+            partial(runs.planned_shards, root, run_id, first, min(first + step, shards))
+            for first in range(0, shards, step)
+        ]
+        pipeline = beam_engine.LabelPipeline(
+            parts=parts,
+            stages=stages,
+            is_done=partial(arrivals.is_committed, root, job.partition, run_id),
+            flags=beam_flags(job.config.engine.beam_args),
+            environment=job.config.storage.environment(),
+        )
+        arrived = arrivals.Arrivals(job.store, job.partition, run_id, self._planned)
+        with closing(beam_engine.run(pipeline, arrived, temporary)) as summaries:
+            self._follow(summaries)
 
     def _follow(self, summaries: Iterator[pa.Table]) -> None:
         for summary in summaries:

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from operators.commit import OutputError, Store
 from operators.write import canonical_json
@@ -100,3 +101,10 @@ def config(store: Store, run_id: str) -> dict[str, Any]:
 def plan(store: Store, run_id: str) -> pa.Table:
     """The stored plan of a run (`operators.schema.PLANNED`)."""
     return store.read_table(f"{RUNS}/{run_id}/plan.parquet")
+
+
+def planned_shards(root: str, run_id: str, first: int, end: int) -> list[pa.Table]:
+    """Those of the shards of a stored plan whose places in it are in [first, end), each as a table."""
+    rows = plan(Store(root), run_id)
+    places = pc.dictionary_encode(rows["shard_id"].combine_chunks()).indices  # a shard's rows stand together
+    return [rows.filter(pc.equal(places, place)) for place in range(first, end)]

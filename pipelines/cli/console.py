@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.config import Config, load
+from pipelines.errors import SettingsError
 
 WIDEST_TABLE = 240  # characters
 
@@ -29,8 +30,17 @@ WorkersOption = Annotated[
 
 
 def load_config(path: Path | None, **engine: object) -> Config:
-    """The configuration in force, with flags of the engine laid over it."""
-    return load(path, {"engine": engine})
+    """The configuration in force, with flags of the engine laid over it.
+
+    Raises:
+        SettingsError: something that was set is wrong, or a flag is for another engine.
+    """
+    config = load(path, {"engine": engine})
+    if engine.get("beam_args") is not None and config.engine.engine != "beam":
+        raise SettingsError(f"--beam-args is for --engine beam; the engine is {config.engine.engine}.")
+    if engine.get("address") is not None and config.engine.engine == "beam":
+        raise SettingsError("--address is of a Ray cluster; where Beam runs is said by a runner in --beam-args.")
+    return config
 
 
 def harmless(text: str, kept: str = "") -> str:

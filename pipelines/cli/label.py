@@ -18,6 +18,8 @@ EXAMPLES = f"""
 
   fv2es label s3://bucket/corpus --out s3://bucket/labels --address ray://head:6379 --gpus 2
 
+  fv2es label videos/ --out labels/ --engine beam --beam-args '--runner=FlinkRunner --flink_master=flink:8081'
+
 {EXIT_CODES}
 """
 
@@ -26,7 +28,13 @@ OutOption = Annotated[
 ]
 GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs to share between transcription and inference.")]
 AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster; by default Ray runs here for this job.")]
-EngineOption = Annotated[str | None, typer.Option(help="ray, or local: a plain loop in one process.")]
+EngineOption = Annotated[str | None, typer.Option(help="ray, beam, or local: a plain loop in one process.")]
+BeamArgsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Options of Beam and its runner, in one string; by default '--runner=FnApiRunner', which runs here."
+    ),
+]
 
 
 def label(
@@ -37,10 +45,11 @@ def label(
     gpus: GpusOption = None,
     address: AddressOption = None,
     engine: EngineOption = None,
+    beam_args: BeamArgsOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Label every video of SRC that isn't labelled yet; Parquet goes to OUT."""
-    settings = load_config(config, workers=workers, gpus=gpus, address=address, engine=engine)
+    settings = load_config(config, workers=workers, gpus=gpus, address=address, engine=engine, beam_args=beam_args)
     with err.status("Looking at the corpus..."):
         prepared = job.prepare(sources, out, settings)
     follow(lambda watcher: run.label(prepared, watcher), out, json_output)

@@ -4,10 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from pipelines import alarm
-from pipelines.cli.console import ConfigOption, JsonOption, SourcesArgument, WorkersOption, count, duration
+from pipelines.cli.console import (
+    ConfigOption,
+    JsonOption,
+    SourcesArgument,
+    WorkersOption,
+    count,
+    duration,
+    harmless,
+)
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
 from pipelines.cli.label import AddressOption, EngineOption, GpusOption, OutOption
@@ -83,7 +90,7 @@ def tell(settings: alarm.AlarmSettings, report: NightReport) -> None:
     """Send the report to whom it is for; what doesn't get through is said, and changes nothing else."""
     if settings.when == "always" or is_trouble(report):
         for problem in alarm.send(settings, report.to_json()):
-            err.print(f"[yellow]Warning:[/] {escape(problem)}", soft_wrap=True)
+            err.print(f"[yellow]Warning:[/] {harmless(problem)}", soft_wrap=True)
 
 
 def announce(outlook: Outlook) -> None:
@@ -122,14 +129,14 @@ def show(report: NightReport) -> None:
     )
     for held in report.held_back:
         console.print(
-            f"[bold red]Held back:[/] {escape(held.where)}: {escape(held.why)}. Their rows stay.", soft_wrap=True
+            f"[bold red]Held back:[/] {harmless(held.where)}: {harmless(held.why)}. Their rows stay.", soft_wrap=True
         )
     if report.failed_in_all:
         console.print(f"Failed: {count(len(report.failed), 'segment')} tonight; {report.failed_in_all:,} files in all.")
     for failure in report.failed[:MAX_FAILURES_SHOWN]:
         again = ", not for the first time" if failure.before else ""
         console.print(
-            f"[red]{failure.status}[/] {escape(failure.uri)}: {escape(failure.reason or '')}{again}", soft_wrap=True
+            f"[red]{failure.status}[/] {harmless(failure.uri)}: {harmless(failure.reason or '')}{again}", soft_wrap=True
         )
     if len(report.failed) > MAX_FAILURES_SHOWN:
         console.print(f"... and {len(report.failed) - MAX_FAILURES_SHOWN:,} more: see the segments table.")

@@ -7,7 +7,7 @@ import typer
 from pipelines import retry as retrying
 from pipelines.cli.console import ConfigOption, JsonOption, WorkersOption, count, load_config
 from pipelines.cli.console import errors as err
-from pipelines.cli.label import AddressOption, EngineOption, GpusOption
+from pipelines.cli.label import AddressOption, BeamArgsOption, EngineOption, GpusOption
 from pipelines.cli.running import EXIT_CODES, follow
 
 EXAMPLES = f"""
@@ -34,10 +34,11 @@ def retry(
     gpus: GpusOption = None,
     address: AddressOption = None,
     engine: EngineOption = None,
+    beam_args: BeamArgsOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Label again the segments of OUT that failed for reasons that may pass: storage, changed or missing files."""
-    settings = load_config(config, workers=workers, gpus=gpus, address=address, engine=engine)
+    settings = load_config(config, workers=workers, gpus=gpus, address=address, engine=engine, beam_args=beam_args)
     with err.status("Looking at what has failed..."):
         prepared, outlook = retrying.prepare(out, settings, everything)
     if not json_output:

@@ -86,9 +86,11 @@ def environment(watch: Path, pace_s: float = 0.0, **more: str) -> dict[str, str]
     return os.environ | SHARDS | own | {"PYTHONPATH": path} | more
 
 
-def start(*arguments: object, env: Mapping[str, str], log: Path, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
+def start(
+    *arguments: object, env: Mapping[str, str], log: Path, cwd: Path = ROOT, module: str = "tests.chaos.light"
+) -> subprocess.Popen[bytes]:
     """Begin a run; what it says goes to `log`."""
-    command = [sys.executable, "-m", "tests.chaos.light", *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     with log.open("ab") as out:
         return subprocess.Popen(command, stdout=out, stderr=out, env=dict(env), cwd=cwd)
 

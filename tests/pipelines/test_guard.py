@@ -80,6 +80,20 @@ def test_in_one_process_with_the_job_every_death_counts(tmp_path: Path) -> None:
     assert done["status"].to_pylist().count("crashed_worker") == 1
 
 
+def test_an_exception_is_no_death_however_often_the_engine_tries_again(tmp_path: Path) -> None:
+    troubles = [OSError("the disk is full")] * 5
+
+    def operator(table: pa.Table) -> pa.Table:
+        if troubles:
+            raise troubles.pop()
+        return table
+
+    for _ in range(5):
+        with pytest.raises(OSError, match="the disk is full"):
+            Guard(lambda: operator, "decode", str(tmp_path), run_id="run")(SHARD)
+    assert Guard(lambda: operator, "decode", str(tmp_path), run_id="run")(SHARD).equals(SHARD)
+
+
 def test_a_shard_that_goes_well_leaves_no_note(tmp_path: Path) -> None:
     Guard(lambda: lambda table: table, "decode", str(tmp_path), run_id="run")(SHARD)
     assert Store(str(tmp_path)).names(ATTEMPTS, "") == []
