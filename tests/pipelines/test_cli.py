@@ -57,7 +57,10 @@ def test_the_schema_explains_the_settings(monkeypatch: pytest.MonkeyPatch, capsy
         (["label", "/nowhere", "--out", "OUT"], "/nowhere: no such file or folder"),
         (["label", ".", "--out", "FILE"], "is a file; --out wants a folder"),
         (["label", ".", "--out", "OUT", "--config", "/nowhere.yaml"], "/nowhere.yaml: can't be read"),
-        (["label", ".", "--out", "OUT", "--engine", "spark"], "engine.engine: Input should be 'ray', 'beam' or 'local'"),
+        (
+            ["label", ".", "--out", "OUT", "--engine", "spark"],
+            "engine.engine: Input should be 'ray', 'beam' or 'local'",
+        ),
         (["status", "OUT"], "no run of FV2ES has written here"),
         (["plan", "/nowhere"], "no such file or folder"),
         (["label", ".", "--out", "OUT", "--workers", "0"], "workers"),
