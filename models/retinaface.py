@@ -180,7 +180,8 @@ def load_tensors(weights: Path) -> dict[str, torch.Tensor]:
     try:
         state: dict[str, torch.Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{weights} holds something else than weights and is not loaded: {error}") from error
+        # PyTorch's own message goes on to advise how to load such a file all the same: not shown.
+        raise ValueError(f"{weights} holds something else than weights and is not loaded") from error
     return state
 
 

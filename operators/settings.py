@@ -28,7 +28,9 @@ class LimitSettings(Settings):
     max_hours: float = Field(48.0, gt=0, description="How long a video may be.")
     max_tracks: int = Field(256, ge=1, description="How many tracks a file may have, of all kinds.")
     max_memory_mb: int = Field(
-        4096, ge=512, description="Address space of each process that reads media; 4K video needs about 500."
+        4096,
+        ge=1024,
+        description="Address space of each process that reads media: what it reserves counts, not what it uses.",
     )
 
 

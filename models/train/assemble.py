@@ -76,12 +76,11 @@ def assemble(branches: Path, out: Path, model_id: str) -> dict[str, Any]:
         calibration = fit_calibration(logits, labels, with_bias=modality != "audio")
         config[modality] = trained["config"]
         config["calibration"][modality] = asdict(calibration)
-        heard = (trained["utterance_logits"], trained["utterance_labels"]) if modality == "face" else (logits, labels)
-        config["evidence"][modality] = asdict(evidence_of(*heard))
-        spoken = [
-            modality != "text" or corpus == SPOKEN for corpus in trained.get("tune_corpora", [""] * len(heard[1]))
-        ]
-        config["fusion"][modality] = information_share(heard[0][spoken], heard[1][spoken])
+        if modality == "face":
+            logits, labels = trained["utterance_logits"], trained["utterance_labels"]
+        config["evidence"][modality] = asdict(evidence_of(logits, labels))
+        spoken = [modality != "text" or corpus == SPOKEN for corpus in trained.get("tune_corpora", [""] * len(labels))]
+        config["fusion"][modality] = information_share(logits[spoken], labels[spoken])
         state |= {f"{modality}.{name}": value for name, value in trained["state"].items()}
     config["fusion"] = fusion_weights(config["fusion"])
     save_weights(out, model_id, config, state)

@@ -25,7 +25,7 @@ esac
 """
 CRASH, HANG = "kill -SEGV $$", "exec sleep 1000"
 SHORT_TIME = {"FV2ES_DECODE__TIME_LIMIT_BASE_S": "2", "FV2ES_DECODE__TIME_LIMIT_FACTOR": "0.1"}
-LITTLE_MEMORY = {"FV2ES_LIMITS__MAX_MEMORY_MB": "512"}
+LITTLE_MEMORY = {"FV2ES_LIMITS__MAX_MEMORY_MB": "1024"}
 START_LIMIT_S = 300.0
 END_LIMIT_S = 500.0
 SHARDS = {"FV2ES_PLAN__SHARD_MINUTES": "0.05", "FV2ES_PLAN__SEGMENT_MINUTES": "0.34"}
@@ -44,9 +44,10 @@ def build_corpus(folder: Path, files: int = 6) -> Path:
 
 
 def build_huge(path: Path) -> None:
-    """A video of huge pictures, which needs more than `LITTLE_MEMORY`."""
-    media = ["-f", "lavfi", "-i", "testsrc2=s=8192x8192:r=4:d=1", "-f", "lavfi", "-i", beep_source(1.0)]
-    ffmpeg(*media, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *AAC, "-threads", "1", path)
+    """A video of huge pictures, of which its decoder keeps four: more than `LITTLE_MEMORY`."""
+    media = ["-f", "lavfi", "-i", "testsrc2=s=8192x8192:r=8:d=1", "-f", "lavfi", "-i", beep_source(1.0)]
+    kept = ["-refs", "4", "-pix_fmt", "yuv444p"]
+    ffmpeg(*media, "-c:v", "libx264", "-preset", "ultrafast", *kept, *AAC, "-threads", "1", path)
 
 
 def fake_ffmpeg(path: Path, name: str, what: str) -> dict[str, str]:

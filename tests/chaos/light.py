@@ -62,7 +62,7 @@ def build_decode(config: Config, weights: Weights, device: str) -> graph.Operato
     sys.modules.setdefault("models.retinaface", stub)
     from operators.decode import Decode
 
-    stage, decode = Stage("decode"), Decode(config.decode, config.windows, NoFaces())  # type: ignore[arg-type]
+    stage, decode = Stage("decode"), Decode(config.decode, config.windows, NoFaces(), limits=config.limits)
 
     def run(table: pa.Table) -> pa.Table:
         stage.begin(table)
