@@ -1,7 +1,7 @@
 """Start tonight's RayJob as a copy of the suspended one, and wait for its end.
 
-Runs in a pod of the CronJob, with Python's standard library alone. The copy has the name of the pod's Job, so that a pod
-that takes over from another waits for the same RayJob; and it belongs to that Job, so that it is deleted with it.
+Runs in a pod of the CronJob, with Python's standard library alone. The copy has the name of the pod's Job, so that a
+pod that takes over from another waits for the same RayJob; and it belongs to that Job, so that it is deleted with it.
 """
 
 import http.client
@@ -23,7 +23,7 @@ PATIENCE_S = 900.0
 Connect = Callable[[], http.client.HTTPConnection]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Kubernetes answered, and said no."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -53,7 +53,7 @@ class RayJobs:
         """Add one; one of that name that is there already is left as it is."""
         try:
             self._ask("POST", self._path, rayjob)
-        except Refused as refusal:
+        except RefusedError as refusal:
             if refusal.status != http.client.CONFLICT:
                 raise
 
@@ -71,7 +71,7 @@ class RayJobs:
             raise ConnectionError(f"Kubernetes answered {response.status}")
         answer: dict[str, Any] = json.loads(text)
         if response.status >= http.client.BAD_REQUEST:
-            raise Refused(response.status, str(answer.get("message", text)))
+            raise RefusedError(response.status, str(answer.get("message", text)))
         return answer
 
 
@@ -114,7 +114,10 @@ def run(
             print(f"RayJob {job_name}: {state}")
             said = state
         if state == "Complete":
-            return 0
+            if status.get("jobStatus") != "STOPPED":
+                return 0
+            print(f"RayJob {job_name} was stopped before its end.", file=sys.stderr)
+            return 1
         if state == "Failed":
             reasons = [str(status[name]) for name in ("reason", "message") if status.get(name)]
             print(f"RayJob {job_name} failed: {': '.join(reasons) or 'no reason given'}", file=sys.stderr)
@@ -128,7 +131,7 @@ def main() -> int:
     rayjobs = RayJobs(environment["NAMESPACE"])
     try:
         return run(rayjobs, environment["RAYJOB_TEMPLATE"], environment["JOB_NAME"], environment["JOB_UID"])
-    except (Refused, OSError, http.client.HTTPException) as error:
+    except (RefusedError, OSError, http.client.HTTPException) as error:
         print(f"Tonight's RayJob could not be started or watched: {error}", file=sys.stderr)
         return 1
 
