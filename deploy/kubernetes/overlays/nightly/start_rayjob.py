@@ -93,6 +93,8 @@ def patiently(ask: Callable[[], Any], poll_s: float, patience_s: float) -> Any:
     while True:
         try:
             return ask()
+        except FileNotFoundError:
+            raise  # no service account: that won't mend itself
         except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
             if time.monotonic() >= deadline:
                 raise
