@@ -3,9 +3,12 @@
 import os
 import re
 import subprocess
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from models.catalogue import CACHE_VARIABLE
 from tests.deploy.files import DEPLOY
@@ -76,3 +79,20 @@ def test_a_scheduler_sees_failure_only_where_somebody_must_act(tmp_path: Path, c
         text=True,
     )
     assert (done.returncode, done.stdout.splitlines()) == (seen, ["nightly", "a folder", "--out", "b"])
+
+
+def test_the_lock_has_what_rays_job_server_dashboard_and_metrics_want() -> None:
+    """Without them a Ray head starts all the same, and takes no jobs."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    wanted = [Requirement(line) for line in requires("ray") or []]
+    names = {
+        canonicalize_name(requirement.name)
+        for requirement in wanted
+        if requirement.marker and requirement.marker.evaluate({"extra": "default"})
+    }
+    assert "opencensus" in names
+    assert {name for name in names if f"\n{name}==" not in f"\n{lock}"} == set()
+
+
+def test_ray_reports_to_nobody() -> None:
+    assert "RAY_USAGE_STATS_ENABLED=0" in DOCKERFILE
