@@ -1,0 +1,46 @@
+"""The tables of SIZING.md are what its formulas give."""
+
+import math
+import re
+
+from tests.deploy.files import DEPLOY
+
+TEXT = (DEPLOY / "SIZING.md").read_text("utf-8")
+CORES = 8
+NIGHT_HOURS = 10
+PRICE = 0.05
+
+
+def figure(sign: str) -> float:
+    (found,) = re.findall(rf"^\| `{sign}` \|.*\| ([\d.]+) \|$", TEXT, re.MULTILINE)
+    return float(found)
+
+
+def test_the_table_follows_from_the_figures() -> None:
+    rows = re.findall(r"^\| ([\d,]+) \| (.*) \|$", TEXT, re.MULTILINE)
+    assert [hours for hours, _ in rows] == ["1,000", "10,000", "100,000"]
+    for hours, cells in rows:
+        video = int(hours.replace(",", ""))
+        core_hours = video * 2 / figure("s")
+        expected = [
+            f"{core_hours:,.0f}",
+            f"{video * figure('c'):,.0f}",
+            f"{core_hours / CORES / 24:.1f}",
+            f"{math.ceil(core_hours / CORES / NIGHT_HOURS)}",
+            f"{core_hours * PRICE:,.0f}",
+        ]
+        assert cells.split(" | ") == expected
+
+
+def test_the_figures_are_the_ones_of_the_readme() -> None:
+    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+    assert f"**{figure('s')} s of video a second**" in readme
+    assert f"{figure('c')} CPU-seconds for a second of video" in readme
+
+
+def test_the_examples_follow_too() -> None:
+    speed = figure("s") / 2 * CORES
+    assert f"(`v` = {speed:.1f})" in TEXT
+    assert f"{speed * 2:.0f} Mbit/s for 8 cores and videos of 2 Mbit/s" in TEXT
+    assert f"makes {1 / 20 * 8 * 0.5 / (2 * speed):.1%} more work" in TEXT
+    assert f"{3600 // 20} such requests for an hour" in TEXT
