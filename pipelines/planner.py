@@ -152,7 +152,7 @@ def _stored_plan(store: Store, run_id: str, recipe_id: str) -> list[Shard]:
     except FileNotFoundError:
         content = b""
     try:
-        return from_table(pq.read_table(pa.BufferReader(content)), recipe_id)
+        return from_table(pq.ParquetFile(pa.BufferReader(content)).read(), recipe_id)
     # pyarrow says of damaged Parquet that it is invalid, can't be read, is not implemented, or would not fit.
     except (PlanError, pa.ArrowException, OSError, ValueError) as error:
         raise JobError(
