@@ -129,7 +129,8 @@ def _attempt(again: pa.Table) -> str:
 def kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collection[str] | None = None) -> list[Shard]:
     """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan.
 
-    With `in_corpus`, only those all of whose videos, by their ids, are in it.
+    With `in_corpus`, only those all of whose videos, by their ids, are in it. Not kept are shards with a video that
+    couldn't be opened then for a reason that may have passed.
 
     Raises:
         JobError: the stored plan is damaged.
@@ -143,6 +144,7 @@ def kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collect
         for shard in _stored_plan(store, last.run_id, recipe_id)
         if shard.shard_id not in committed
         and (in_corpus is None or all(item.video.video_id in in_corpus for item in shard.segments))
+        and not any(item.video.retryable for item in shard.segments)
     ]
 
 
