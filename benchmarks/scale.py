@@ -246,9 +246,13 @@ def measure(videos: int, folder: Path, settings: Settings, console: Console) -> 
     with tempfile.TemporaryDirectory(prefix="fv2es-scale-", dir=folder) as temporary:
         for number, (name, _) in enumerate(STEPS):
             results[name] = step = in_process(number, videos, f"{temporary}/out", settings)
-            spent = f"{step.wall_s:,.1f} s, {step.cpu_s:,.1f} CPU-s, {step.peak_mb:,.0f} MiB"
-            console.print(f"{videos:,} videos, {name}: {spent} {step.phases} {step.requests} {step.found}")
+            console.print(f"{videos:,} videos, {name}: {spent(step)} {step.phases} {step.requests} {step.found}")
     return results
+
+
+def spent(step: Measured) -> str:
+    """Time and memory of a step in words."""
+    return f"{step.wall_s:,.1f} s, {step.cpu_s:,.1f} CPU-s, {step.peak_mb:,.0f} MiB"
 
 
 def is_right(videos: int, results: dict[str, Measured]) -> bool:
@@ -269,10 +273,7 @@ def show(everything: dict[int, dict[str, Measured]]) -> None:
     """Time and peak memory of each step, by the size of the corpus."""
     table = Table("step", *(f"{videos:,} videos" for videos in everything), box=None)
     for name, _ in STEPS:
-        spent = [results[name] for results in everything.values()]
-        table.add_row(
-            name, *(f"{step.wall_s:,.1f} s, {step.cpu_s:,.1f} CPU-s, {step.peak_mb:,.0f} MiB" for step in spent)
-        )
+        table.add_row(name, *(spent(results[name]) for results in everything.values()))
     Console(stderr=True).print(table)
 
 
