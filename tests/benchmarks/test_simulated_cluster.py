@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.cluster_simulation import Cluster, Costs, Outcome, Simulation, Work
+from benchmarks.simulated_cluster import Cluster, Costs, Outcome, Simulation, Work
 
 BARE = Costs(driver_s=0.0, write_s=0.0, start_s=0.0)
 """Nothing takes time but the stages."""
@@ -63,7 +63,8 @@ def test_what_losses_cost_is_what_the_page_on_sizing_says() -> None:
     in_hand = outcome.shards_begun_anew / outcome.losses
     expected = lost * in_hand * 0.5 / (2 * 8 / costs.in_all)
     assert outcome.losses > 300
-    assert outcome.repeated == pytest.approx(expected, rel=0.35)
+    # What is done anew can be lost again; and shards in the later stages are more than half done.
+    assert outcome.repeated == pytest.approx(expected / (1 - expected), rel=0.25)
 
 
 @settings(max_examples=25)
