@@ -12,42 +12,34 @@ from operators.write import Target, Write
 from pipelines import lease
 from pipelines.config import Config
 from pipelines.guard import Guard, Operator
+from pipelines.pools import Pool, Pools
+from pipelines.ray_machines import RayMachines
 from pipelines.recipe import Weights
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One operator: how to build it (picklable: it is built once in each worker), how many, with what share of a node.
-
-    The shares add up to less than one CPU for one worker of each, so that a one-CPU cluster never waits for itself.
-    """
+    """One operator: how to build it (picklable: it is built once in each worker), and the pool of its workers."""
 
     name: str
     build: Callable[[], Operator]
-    workers: int
-    cpus: float
-    gpus: float = 0.0
+    pool: Pool
 
 
-def labelling_graph(config: Config, weights: Weights, target: Target, workers: int) -> list[Stage]:
-    """decode, transcribe, infer, write, for `workers` decoders.
-
-    Decoding and face detection take most of the time; one transcriber keeps up with two decoders, one inference worker
-    with eight.
-    """
-    transcribers, inferrers = -(-workers // 2), -(-workers // 8)
-    gpu_share = config.engine.gpus / (transcribers + inferrers)
-    device = "cuda" if config.engine.gpus else "cpu"
-    shares_process = config.engine.engine == "local"
-    guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process)
+def labelling_graph(config: Config, weights: Weights, target: Target, pools: Pools) -> list[Stage]:
+    """decode, transcribe, infer, write."""
+    device = "cuda" if pools.transcribe.gpus else "cpu"
+    on_ray, shares_process = config.engine.engine == "ray", config.engine.engine == "local"
+    machines = RayMachines() if on_ray else None
+    guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process, machines=machines)
     decode = partial(guard, partial(_decode, config, weights, device="cpu"), "decode", first=True, apart=True)
     transcribe = partial(guard, partial(_transcribe, config, weights, device), "transcribe")
     infer = partial(guard, partial(_infer, config, weights, device), "infer")
     return [
-        Stage("decode", decode, workers, cpus=0.5),
-        Stage("transcribe", transcribe, transcribers, cpus=0.25, gpus=gpu_share),
-        Stage("infer", infer, inferrers, cpus=0.1, gpus=gpu_share),
-        Stage("write", partial(_write, target), 1, cpus=0.05),
+        Stage("decode", decode, pools.decode),
+        Stage("transcribe", transcribe, pools.transcribe),
+        Stage("infer", infer, pools.infer),
+        Stage("write", partial(_write, target), pools.write),
     ]
 
 

@@ -191,11 +191,17 @@ class _Run:
             return self._on_ray(stages, tables, temporary)
 
     def _on_ray(self, stages: list[Stage], tables: list[pa.Table], temporary: Path) -> int:
-        from pipelines import ray_engine  # ray takes a second to import, which a run with nothing to do should not
+        # ray takes a second to import, which a run with nothing to do should not
+        from pipelines import ray_cluster, ray_engine
 
         spill = ray_engine.Spill()
-        storage = self._job.config.storage.environment()
-        with ray_engine.cluster(self._job.config.engine, stages, temporary) as environment:
+        storage, pools = self._job.config.storage.environment(), self._job.pools
+        if pools.crowded:
+            self._watcher.warned(
+                f"Other jobs hold all that the cluster at {self._job.config.engine.address} has to decode with: the "
+                "work begins when they let go."
+            )
+        with ray_cluster.cluster(self._job.config.engine, pools.cpus, temporary) as environment:
             self._follow(ray_engine.run(tables, stages, environment | storage, spill))
         return spill.bytes
 
