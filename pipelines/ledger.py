@@ -36,6 +36,18 @@ def read(store: Store, partition: str) -> pa.Table:
     return without_rows(rows, superseded(rows))
 
 
+class Following:
+    """What `read` gives, for who looks again and again: each time only what is new is read."""
+
+    def __init__(self, store: Store, partition: str) -> None:
+        self._following = snapshot.Following(store, partition, partial(_read_ledger, store))
+
+    def read(self) -> pa.Table:
+        """As `ledger.read`; FileNotFoundError where a file went while it was read."""
+        rows = self._following.read()
+        return without_rows(rows, superseded(rows))
+
+
 def settle(store: Store, partition: str) -> None:
     """Take superseded rows out of the files, where a kill came before that was done."""
     leaving = superseded(_read_all(store, partition))

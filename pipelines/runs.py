@@ -73,6 +73,15 @@ def _state(store: Store, name: str) -> RunState:
         ) from error
 
 
+def state(store: Store, run_id: str) -> RunState:
+    """How a run stands.
+
+    Raises:
+        OutputError: what is stored of it is damaged.
+    """
+    return _state(store, f"{RUNS}/{run_id}/state.json")
+
+
 def states(store: Store, partition: str | None = None) -> list[RunState]:
     """All runs, oldest first; those of one recipe if that is given.
 
@@ -80,15 +89,15 @@ def states(store: Store, partition: str | None = None) -> list[RunState]:
         OutputError: what is stored of one is damaged.
     """
     found = [_state(store, name) for name in store.names(RUNS, "/state.json")]
-    return [state for state in found if partition in (None, state.partition)]
+    return [one for one in found if partition in (None, one.partition)]
 
 
 def latest(store: Store, partition: str | None = None) -> RunState | None:
     """The newest run, of one recipe if that is given."""
     for name in reversed(store.names(RUNS, "/state.json")):
-        state = _state(store, name)
-        if partition in (None, state.partition):
-            return state
+        one = _state(store, name)
+        if partition in (None, one.partition):
+            return one
     return None
 
 

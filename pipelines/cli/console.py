@@ -48,9 +48,12 @@ def harmless(text: str, kept: str = "") -> str:
 
     `kept` are control characters of our own messages.
     """
-    return escape(
-        "".join(char if char in kept or unicodedata.category(char)[0] != "C" else _named(char) for char in text)
-    )
+    return escape(printable(text, kept))
+
+
+def printable(text: str, kept: str = "") -> str:
+    """The same where no markup is read."""
+    return "".join(char if char in kept or unicodedata.category(char)[0] != "C" else _named(char) for char in text)
 
 
 def _named(char: str) -> str:
