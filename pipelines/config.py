@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from operators.settings import OperatorSettings, Settings
+from pipelines import logs
 from pipelines.alarm import AlarmSettings
 from pipelines.errors import SettingsError
 from pipelines.plain_yaml import read_yaml
@@ -99,6 +100,12 @@ class JobSettings(Settings):
     grace_s: float = Field(20.0, ge=0, description="After SIGTERM or Ctrl-C, seconds for what is in flight to end.")
     lease_s: float = Field(
         90.0, ge=3, description="A run killed on another host holds the output for so long; it is renewed meanwhile."
+    )
+    log_format: logs.Format = Field(
+        "text", description="text: progress for people on stderr; json: one JSON object a line, for machines."
+    )
+    log_level: logs.Level = Field(
+        "info", description="The least grave events that are logged: debug, info, warning, error."
     )
 
 

@@ -1,7 +1,7 @@
 """The labelling graph: which operators, in which order, with which resources. Engines bind it; it knows none."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from operators.write import Target, Write
 from pipelines import lease
 from pipelines.config import Config
 from pipelines.guard import Guard, Operator
+from pipelines.logged import Logged
 from pipelines.pools import Pool, Pools
 from pipelines.ray_machines import RayMachines
 from pipelines.recipe import Weights
@@ -29,18 +30,22 @@ class Stage:
 def labelling_graph(config: Config, weights: Weights, target: Target, pools: Pools) -> list[Stage]:
     """decode, transcribe, infer, write."""
     device = "cuda" if pools.transcribe.gpus else "cpu"
-    on_ray, shares_process = config.engine.engine == "ray", config.engine.engine == "local"
-    machines = RayMachines() if on_ray else None
+    shares_process = config.engine.engine == "local"
+    machines = RayMachines() if config.engine.engine == "ray" else None
     guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process, machines=machines)
     decode = partial(guard, partial(_decode, config, weights, device="cpu"), "decode", first=True, apart=True)
     transcribe = partial(guard, partial(_transcribe, config, weights, device), "transcribe")
     infer = partial(guard, partial(_infer, config, weights, device), "infer")
-    return [
+    stages = [
         Stage("decode", decode, pools.decode),
         Stage("transcribe", transcribe, pools.transcribe),
         Stage("infer", infer, pools.infer),
         Stage("write", partial(_write, target), pools.write),
     ]
+    if shares_process and config.job.log_format == "text":
+        return stages  # they would write into the progress that is shown
+    log = partial(Logged, run_id=target.run_id, form=config.job.log_format, level=config.job.log_level)
+    return [replace(stage, build=partial(log, stage.build, stage.name, last=stage is stages[-1])) for stage in stages]
 
 
 def process_environment(temporary: Path | None) -> dict[str, str]:

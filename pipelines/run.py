@@ -31,8 +31,9 @@ PARTS_OF_PLAN = 64
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who is told how a job goes on: its plan, each committed shard (`operators.write.SUMMARY`), its stopping."""
+    """Who is told how a job goes on: its id, its plan, committed shards (`operators.write.SUMMARY`), its stopping."""
 
+    begun: Callable[[str], None] = lambda run_id: None
     planned: Callable[[JobPlan], None] = lambda plan: None
     committed: Callable[[pa.Table], None] = lambda summary: None
     stopping: Callable[[float], None] = lambda grace_s: None
@@ -86,6 +87,7 @@ def run(
     """Hold the output, plan, and do what is planned; within the budget of time, if there is one."""
     started = time.monotonic()
     run_id, config = run_id or runs.new_run_id(), job.config
+    watcher.begun(run_id)
     with ExitStack() as stack:
         with explained(job.store.root):
             held = stack.enter_context(lease.held(job.store, run_id, job.command, config.job.lease_s))

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from operators.commit import OutputError
+from pipelines import logs
 from pipelines.cli import config, evaluate, label, nightly, plan, retry, status, train, validate
-from pipelines.cli.console import errors
+from pipelines.cli.console import errors, harmless
 from pipelines.cli.models import app as models_app
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
 
@@ -51,17 +52,18 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
+        _say("Error:", error)
         sys.exit(EXIT_USAGE)
     except OutputInUseError as error:
-        errors.print(f"[bold red]In use:[/] {_escaped(error)}", soft_wrap=True)
+        _say("In use:", error)
         sys.exit(EXIT_IN_USE)
     except (JobError, OutputError) as error:
-        errors.print(f"[bold red]The job stopped:[/] {_escaped(error)}", soft_wrap=True)
+        _say("The job stopped:", error)
         sys.exit(EXIT_FAILED)
 
 
-def _escaped(error: Exception) -> str:
-    from pipelines.cli.console import harmless
-
-    return harmless(str(error), kept="\n")
+def _say(what: str, error: Exception) -> None:
+    if logs.begun():
+        logs.event("error", "failed", error=str(error))
+    else:
+        errors.print(f"[bold red]{what}[/] {harmless(str(error), kept=chr(10))}", soft_wrap=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines import logs
 from pipelines.config import Config, load
 from pipelines.errors import SettingsError
 
@@ -40,6 +41,13 @@ def load_config(path: Path | None, **engine: object) -> Config:
         raise SettingsError(f"--beam-args is for --engine beam; the engine is {config.engine.engine}.")
     if engine.get("address") is not None and config.engine.engine == "beam":
         raise SettingsError("--address is of a Ray cluster; where Beam runs is said by a runner in --beam-args.")
+    return with_logs(config)
+
+
+def with_logs(config: Config) -> Config:
+    """The same configuration. Where logs are for machines they begin, and nothing else is said on stderr after."""
+    if config.job.log_format == "json":
+        logs.begin(config.job.log_format, config.job.log_level)
     return config
 
 
