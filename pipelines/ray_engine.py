@@ -11,10 +11,11 @@ from pipelines import ray_cluster  # noqa: F401 - before Ray itself: it sets wha
 from pipelines.errors import JobError
 from pipelines.graph import Operator, Stage
 from pipelines.pools import Pool
-from pipelines.ray_metrics import SpillGauge, StageMeter
+from pipelines.ray_metrics import StageMeter, telling_spill
 
 import ray  # isort: skip
 from ray.data import ActorPoolStrategy, DataContext  # isort: skip
+from ray.data.read_api import from_blocks  # isort: skip
 
 
 @dataclass
@@ -54,7 +55,8 @@ def run(
     # A worker that waits for others keeps its models; pools grow with the cluster, and shrink at the end.
     context.autoscaling_config.actor_pool_util_downscaling_threshold = -1.0
     blocks = list(shards)
-    dataset = ray.data.from_arrow(blocks)
+    # Not from_arrow: it asks each block for its schema by a task that wants a whole CPU, which there may never be.
+    dataset = from_blocks(blocks)
     for stage in stages:
         pool = stage.pool
         dataset = dataset.map_batches(
@@ -69,30 +71,30 @@ def run(
             resources=dict(pool.resources),
             label_selector=dict(pool.labels),
         )
-    before, gauge = _spilled_bytes(), SpillGauge()
+    before = _spilled_bytes()
+
+    def spilled() -> int:
+        return max(0, _spilled_bytes() - before)  # less than before, where a machine has left
+
     try:
-        for summary in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            if gauge.is_due():
-                gauge.tell(max(0, _spilled_bytes() - before))
-            yield summary
+        with telling_spill(spilled):
+            yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
         if (known := _cause(error, (JobError, OutputError))) is not None:
             raise JobError(str(known)) from error
         # The last line of Ray's account is the error itself; what comes before tells a developer where.
         raise JobError(f"{str(error).strip().splitlines()[-1]}\n\nThe whole account:\n{error}") from error
     finally:
-        spill.bytes = max(0, _spilled_bytes() - before)
+        spill.bytes = spilled()
 
 
 def _strategy(pool: Pool, blocks: int) -> ActorPoolStrategy:
     """No more workers than shards; a pool that may grow is held to no least size, so that it never waits for one."""
     most = min(pool.most or blocks, blocks)
     size = min(pool.size, most)
-    return (
-        ActorPoolStrategy(size=size)
-        if size == most
-        else ActorPoolStrategy(min_size=1, max_size=most, initial_size=size)
-    )
+    if size == most:
+        return ActorPoolStrategy(size=size)
+    return ActorPoolStrategy(min_size=1, max_size=most, initial_size=size)
 
 
 def _cause(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:

@@ -1,11 +1,13 @@
 """What a run tells Prometheus, through Ray's own metrics: Ray gives every name its prefix (`ray_fv2es_...`).
 
 Counters are kept by the workers themselves, as a shard leaves a stage; what the driver alone knows it tells itself.
+What a gauge says is forgotten after two of Ray's reports (of 10 s), so it is said again and again.
 """
 
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +16,7 @@ from ray.util.metrics import Counter, Gauge
 LAST_STAGE = "write"
 """Its end is the commit: segments and shards are counted there."""
 
-SPILL_EVERY_S = 15.0
+GAUGES_EVERY_S = 5.0
 
 
 class StageMeter:
@@ -31,17 +33,18 @@ class StageMeter:
             metric.set_default_tags(tags)
         self._segments = Counter("fv2es_segments_total", "Segments in the ledger, by what became of them.", ("status",))
         self._committed = Counter("fv2es_shards_committed_total", "Shards in the ledger.")
-        self._in_flight.set(0)
+        self._at_work = 0
+        _again_and_again(lambda: self._in_flight.set(self._at_work), threading.Event())
 
     @contextmanager
     def working(self, shard: pa.Table) -> Iterator[None]:
         """Around the work on a shard; what ends in an exception, or has nothing in it, is not counted."""
         began = time.monotonic()
-        self._in_flight.set(1)
+        self._show(1)
         try:
             yield
         finally:
-            self._in_flight.set(0)
+            self._show(0)
         if not shard.num_rows:
             return
         self._stage_s.inc(time.monotonic() - began)
@@ -52,19 +55,35 @@ class StageMeter:
             for item in pc.value_counts(shard["status"]).to_pylist():
                 self._segments.inc(item["counts"], {"status": item["values"]})
 
+    def _show(self, at_work: int) -> None:
+        self._at_work = at_work
+        self._in_flight.set(at_work)
 
-class SpillGauge:
-    """Tells how many bytes were spilled in this run, now and then."""
 
-    def __init__(self) -> None:
-        self._gauge = Gauge("fv2es_spilled_bytes", "Bytes that Ray's object store has written to disk in this run.")
-        self._told_at = float("-inf")
+@contextmanager
+def telling_spill(spilled_bytes: Callable[[], int]) -> Iterator[None]:
+    """For the time of the block, tell what `spilled_bytes` says; a moment at which it can't say is passed over."""
+    gauge = Gauge("fv2es_spilled_bytes", "Bytes that Ray's object store has written to disk in this run.")
+    ended = threading.Event()
 
-    def is_due(self) -> bool:
-        """Whether it is time to ask again."""
-        return time.monotonic() - self._told_at >= SPILL_EVERY_S
+    def tell() -> None:
+        with suppress(Exception):  # whatever Ray says while a machine leaves
+            gauge.set(spilled_bytes())
 
-    def tell(self, spilled_bytes: int) -> None:
-        """So many, up to now."""
-        self._gauge.set(spilled_bytes)
-        self._told_at = time.monotonic()
+    thread = _again_and_again(tell, ended)
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(GAUGES_EVERY_S)
+
+
+def _again_and_again(tell: Callable[[], None], ended: threading.Event) -> threading.Thread:
+    def work() -> None:
+        tell()
+        while not ended.wait(GAUGES_EVERY_S):
+            tell()
+
+    thread = threading.Thread(target=work, name="fv2es-gauge", daemon=True)
+    thread.start()
+    return thread
