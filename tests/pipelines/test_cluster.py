@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ray.cluster_utils import Cluster
 
 from tests.chaos import faults
+from tests.deploy.test_grafana import OURS
 from tests.labelling import segments, wait_until
 from tests.pipelines.conftest import free_port
 
@@ -125,30 +126,25 @@ def test_decoding_goes_where_it_was_told_and_metrics_say_what_was_done(
     found = read_metrics(two_nodes.ports)
     assert found["ray_fv2es_media_seconds_total"] == pytest.approx(dict.fromkeys(STAGES, media_s))
     assert found["ray_fv2es_segments_total"] == Counter(row["status"] for row in rows)
-    assert found["ray_fv2es_shards_committed_total"] == {"": len({row["shard_id"] for row in rows})}
+    shards = len({row["shard_id"] for row in rows})
+    assert found["ray_fv2es_shards_committed_total"] == {"": shards}
     took = found["ray_fv2es_stage_seconds_total"]
     assert took.keys() == set(STAGES)
-    assert all(took[stage] >= 0.3 * len(rows) for stage in ("decode", "transcribe", "infer"))
+    assert all(took[stage] >= 0.3 * shards for stage in ("decode", "transcribe", "infer"))
     assert gauges["ray_fv2es_shards_in_flight"]["decode"] == 1
-    assert "ray_fv2es_spilled_bytes" in gauges
+    assert gauges.keys() == OURS.keys()  # which is what the dashboard asks for
     assert not gauges["ray_fv2es_spilled_bytes"][""]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"FV2ES_ENGINE__DECODE_RESOURCES": '{"decodng": 1}'}, "no machine of the cluster has more than 0"),
-        ({"FV2ES_ENGINE__GPUS": "1"}, "engine.gpus is 1; the cluster has 0"),
-    ],
-)
 def test_what_the_cluster_has_not_is_said_before_work_begins(
-    undisturbed: Undisturbed, two_nodes: TwoNodes, tmp_path: Path, setting: dict[str, str], message: str
+    undisturbed: Undisturbed, two_nodes: TwoNodes, tmp_path: Path
 ) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     arguments = ("label", undisturbed.corpus, "--out", out, "--address", two_nodes.cluster.address)
-    assert faults.finish(*arguments, env=two_nodes.env | setting, log=log) == 2
-    assert message in log.read_text()
+    misspelt = {"FV2ES_ENGINE__DECODE_RESOURCES": '{"decodng": 1}'}
+    assert faults.finish(*arguments, env=two_nodes.env | misspelt, log=log) == 2
+    assert "asks for 1 of 'decodng' a decoder; no machine of the cluster has more than 0" in log.read_text()
     assert not list(tmp_path.rglob("*.json"))
 
 

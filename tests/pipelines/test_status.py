@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pipelines.cli.app import app
 from tests.chaos.faults import ROOT
 from tests.chaos.nights import SETTINGS
-from tests.labelling import FV2ES, fv2es, wait_until
+from tests.labelling import FV2ES, wait_until
 
 FILES, SHARDS = 5, 4
 SECONDS = 120
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path) -> None:
 
 
 def test_once_it_says_what_became_of_the_segments(finished: Path) -> None:
-    told = json.loads(fv2es("status", finished, "--json").stdout)
+    told = json.loads(CliRunner().invoke(app, ["status", str(finished), "--json"]).stdout)
     assert told["state"] == "finished"
     assert (told["shards_done"], told["media_done_ms"]) == (SHARDS, SHARDS * SECONDS * 1000)
     assert told["failed_by_status"] == {"unreadable": 1}
@@ -135,8 +135,8 @@ def test_once_it_says_what_became_of_the_segments(finished: Path) -> None:
 @pytest.mark.s3
 def test_a_run_is_watched_in_its_bucket_from_anywhere(finished: Path, bucket: str) -> None:
     s3fs.S3FileSystem().put(str(finished), f"{bucket}/labels", recursive=True)
-    watched = fv2es("status", f"s3://{bucket}/labels", "--watch")
-    assert watched.returncode == 3, watched.stderr
+    watched = CliRunner().invoke(app, ["status", f"s3://{bucket}/labels", "--watch"])
+    assert watched.exit_code == 3, watched.output
     assert "finished, 4 of 4 shards" in watched.stdout
 
 
