@@ -160,7 +160,7 @@ def many_shards(folder: Path) -> Undisturbed:
 @pytest.mark.timeout(1200)
 def test_a_machine_that_joins_late_is_used(tmp_path: Path) -> None:
     expected, watch = many_shards(tmp_path), tmp_path / "watch"
-    env = faults.environment(watch, pace_s=3)
+    env = faults.environment(watch, pace_s=8)  # Ray Data looks for new machines every 20 s
     with faults.ray_cluster(env, num_cpus=1) as cluster:
         arguments = ("label", expected.corpus, "--out", tmp_path / "out", "--address", cluster.address)
         run = faults.start(*arguments, env=env, log=tmp_path / "log")
