@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup weights samples demo test chaos lint bench lock sbom audit clean
+.PHONY: help setup weights samples demo test soak chaos lint bench lock sbom audit clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,6 +57,20 @@ demo: setup samples ## Build a small corpus, label it and print the rows
 
 test: setup samples ## Run the tests
 	@$(BIN)/python -m pytest
+
+NIGHTS := 60
+VIDEOS := 1000000
+SOAK_CLIPS = $(or $(CLIPS),$(addsuffix /clips,$(FV2ES_TEST_DATA)))
+
+soak: setup samples ## Run what takes hours: long tests, 60 nights, a million videos, Ray against Beam: make soak CLIPS=folder
+	@$(BIN)/python -m pytest -m soak
+	@$(BIN)/python -m benchmarks.nights --nights $(NIGHTS)
+	@$(BIN)/python -m benchmarks.scale --videos $(VIDEOS)
+	@if [ -n "$(SOAK_CLIPS)" ]; then \
+	  $(BIN)/python -m benchmarks.engines --clips "$(SOAK_CLIPS)"; \
+	else \
+	  echo "Ray was not compared with Beam: say on which clips by CLIPS=folder-of-videos" >&2; \
+	fi
 
 ROUNDS := 20
 

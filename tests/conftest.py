@@ -22,6 +22,16 @@ settings.register_profile("fv2es", deadline=None)
 settings.load_profile("fv2es")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes to hours (marked `soak`), unless `-m` speaks of it."""
+    if "soak" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of shared clips that FV2ES_TEST_DATA names; without it the test is skipped."""

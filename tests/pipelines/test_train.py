@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import time
@@ -180,18 +179,13 @@ def test_mistakes_end_with_2_and_a_message_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-SLOW = pytest.mark.skipif(
-    "RUN_SLOW_TESTS" not in os.environ, reason="takes minutes: several workers are started; set RUN_SLOW_TESTS=1"
-)
-
-
 def started(*arguments: object) -> subprocess.Popen[str]:
     command = [str(FV2ES), "train", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.ray
-@SLOW
+@pytest.mark.soak
 def test_two_workers_come_to_the_weights_of_one_even_when_they_are_stopped_on_the_way(
     tmp_path: Path, dialogues: Path
 ) -> None:
@@ -229,7 +223,7 @@ def test_two_workers_come_to_the_weights_of_one_even_when_they_are_stopped_on_th
 
 
 @pytest.mark.ray
-@SLOW
+@pytest.mark.soak
 def test_workers_agree_on_every_kind_of_training(tmp_path: Path, faces: Path, dialogues: Path) -> None:
     """Batch norms, parameters without a gradient, files at the end: whatever a kind does beside the loop."""
     from models.train.experiment import read_experiment, run_experiment, shared_out
