@@ -17,8 +17,8 @@ from pipelines.storage import StorageSettings
 from pipelines.until import seconds_until
 
 PREFIX = "FV2ES_"
-OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
-"""Variables with our prefix that are not settings: where test media, weights and another ffmpeg are."""
+OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG", "FV2ES_DRIVER_NODE"})
+"""Variables with our prefix that are not settings: where test media, weights, another ffmpeg and the driver are."""
 
 
 class PlanSettings(Settings):
@@ -45,7 +45,11 @@ class EngineSettings(Settings):
     )
     workers: int | None = Field(None, ge=1, description="Decoders at work at the same time; by default one a CPU.")
     gpus: float = Field(0.0, ge=0, description="GPUs to share between transcription and inference.")
-    address: str | None = Field(None, description="A Ray cluster; by default Ray runs on this machine for this job.")
+    address: str | None = Field(
+        None,
+        description="A Ray cluster: auto or HOST:PORT of its GCS on a machine of it, http://HOST:8265 for `submit`; by "
+        "default Ray runs on this machine for this job.",
+    )
     beam_args: str = Field(
         "",
         description="Options of Beam and its runner, as on a command line; by default --runner=FnApiRunner, which runs "

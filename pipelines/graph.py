@@ -13,6 +13,10 @@ from pipelines import lease
 from pipelines.config import Config
 from pipelines.guard import Guard, Operator
 from pipelines.recipe import Weights
+from pipelines.staging import StagedWeights
+
+AnyWeights = Weights | StagedWeights
+"""Where they are in this process: a worker on another node of a cluster has them brought when it asks."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Stage:
     gpus: float = 0.0
 
 
-def labelling_graph(config: Config, weights: Weights, target: Target, workers: int) -> list[Stage]:
+def labelling_graph(config: Config, weights: AnyWeights, target: Target, workers: int) -> list[Stage]:
     """decode, transcribe, infer, write, for `workers` decoders.
 
     Decoding and face detection take most of the time; one transcriber keeps up with two decoders, one inference worker
@@ -64,7 +68,7 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     return dict.fromkeys(threads, "1") | quiet | caches
 
 
-def _decode(config: Config, weights: Weights, device: str) -> Operator:
+def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
@@ -72,13 +76,13 @@ def _decode(config: Config, weights: Weights, device: str) -> Operator:
     return Decode(config.decode, config.windows, faces, limits=config.limits)
 
 
-def _transcribe(config: Config, weights: Weights, device: str) -> Operator:
+def _transcribe(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.transcribe import Transcribe
 
     return Transcribe(config.speech, config.windows, weights.asr, device)
 
 
-def _infer(config: Config, weights: Weights, device: str) -> Operator:
+def _infer(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.infer import Infer
 
     return Infer(config.infer, weights.voice_encoder, weights.text_encoder, weights.emotion, device)

@@ -18,6 +18,8 @@ from operators.commit import OutputError
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError
 from pipelines.graph import Operator, Stage, process_environment
+from pipelines.package import code_for_workers
+from pipelines.staging import driver_environment
 
 # Ray reads these when it is imported. It is to report to nobody, and to keep its inner log off our users' terminal.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -66,8 +68,8 @@ def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> I
     try:
         with _stderr_to(temporary / "ray-start.log"):
             if settings.address:
-                ray.init(address=settings.address, **common)
-                environment = process_environment(None)
+                ray.init(address=settings.address, runtime_env=code_for_workers(temporary / "code"), **common)
+                environment = process_environment(None) | driver_environment()
             else:
                 environment = process_environment(temporary) | {"HOME": str(Path.home())}
                 with _private_home(temporary):
