@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,13 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is import
 
 import ray
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+
+TALKATIVE = (
+    "ray.dashboard.modules.job.sdk",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray._private.runtime_env.packaging",
+)
+"""Loggers of Ray that would tell the user of each package and connection."""
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Where Ray keeps an address; for us a flag comes before them."""
@@ -75,6 +83,8 @@ class JobServer:
     def __init__(self, address: str) -> None:
         self.address = _checked(address)
         _knock(self.address)
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
         with self._explained(), _without(ADDRESS_VARIABLES):
             self._client = JobSubmissionClient(self.address)
 

@@ -28,7 +28,13 @@ PATIENCE = {
 """Ray gives its own parts half a minute to start; on a machine that is busy just then that is too little."""
 
 DRIVER = """#!/bin/sh
-# A node's `python`: drivers of runs have the light operators.
+# A node's `python`: drivers of runs have the light operators, or, by the name of what they label, do nothing.
+case "$*" in
+  "-m pipelines "*asleep*)
+    trap 'echo handing back; exit 143' TERM
+    echo at work
+    while :; do sleep 0.2; done ;;
+esac
 if [ "$1 $2" = "-m pipelines" ]; then
   shift 2
   exec {python} -m tests.chaos.light "$@"
@@ -39,10 +45,14 @@ exec {python} "$@"
 
 @dataclass
 class LocalCluster:
-    """A cluster that is up: where its dashboard and its GCS are, and how to change it."""
+    """A cluster that is up: where its dashboard and its GCS are, and the head's folder.
+
+    Processes of a node are in its folder: that of other nodes is the cache's.
+    """
 
     dashboard: str
     gcs: str
+    head_folder: Path
     _process: subprocess.Popen[str]
 
     def add_node(self, cache: Path, cpus: float = 2) -> int:
@@ -79,7 +89,7 @@ def local_cluster(env: Mapping[str, str], log: Path) -> Iterator[LocalCluster]:
         process = subprocess.Popen(command, cwd=ROOT, env=dict(env) | own, stderr=said, **pipes)
         try:
             up = answer_of(process)
-            yield LocalCluster(up["dashboard"], up["gcs"], process)
+            yield LocalCluster(up["dashboard"], up["gcs"], Path(folder), process)
         finally:
             process.stdin.close()
             process.wait(120)
@@ -101,25 +111,26 @@ def credentials() -> dict[str, str]:
 
 
 def serve() -> None:
-    """Start the head, then a node for each line of standard input, until that ends."""
+    """Start the head, in its folder, then a node for each line of standard input, until that ends."""
     from ray.cluster_utils import Cluster
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Ray prints as it likes
+    os.chdir(os.environ["RAY_TMPDIR"])
     port = free_port()
     quiet = {"include_log_monitor": False}
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
     cluster = Cluster(
         initialize_head=True,
-        head_node_args=head
-        | quiet
-        | {"temp_dir": os.environ["RAY_TMPDIR"], "dashboard_agent_listen_port": free_port()},
+        head_node_args=head | quiet | {"dashboard_agent_listen_port": free_port()},
     )
     print(json.dumps({"dashboard": f"http://127.0.0.1:{port}", "gcs": cluster.address}), file=answers, flush=True)
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
         asked = json.loads(line)
         os.environ["FV2ES_CACHE"] = asked["cache"]
-        node = cluster.add_node(num_cpus=asked["cpus"], temp_dir=os.environ["RAY_TMPDIR"], **quiet)
+        Path(asked["cache"]).mkdir(parents=True, exist_ok=True)
+        os.chdir(asked["cache"])
+        node = cluster.add_node(num_cpus=asked["cpus"], temp_dir=os.environ["RAY_TMPDIR"] + f"/{number}", **quiet)
         raylet = node.all_processes["raylet"][0].process.pid
         print(json.dumps({"raylet": raylet}), file=answers, flush=True)
     cluster.shutdown()
