@@ -67,11 +67,6 @@ class SubmittedJob:
         return self.state not in ("pending", "running")
 
 
-def metadata_of(command: str, sources: tuple[str, ...], out: str) -> dict[str, str]:
-    """What a job is told to say of itself."""
-    return {_METADATA: json.dumps({"command": command, "sources": sources, "out": out})}
-
-
 class JobServer:
     """A connection to the server at `address`, http://HOST:PORT.
 
@@ -109,12 +104,24 @@ class JobServer:
         """The job of that id, None where there is none."""
         return next((job for job in self.jobs() if job.id == job_id), None)
 
-    def submit(self, job_id: str, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]) -> bool:
-        """Submit a job; False when its id is taken, whoever took it."""
+    def submit(
+        self,
+        job_id: str,
+        entrypoint: str,
+        runtime_env: dict[str, Any],
+        command: str,
+        sources: tuple[str, ...],
+        out: str,
+    ) -> bool:
+        """Submit a job, which is told to say its command, sources and output; False when its id is taken by another."""
+        said = {"command": command, "sources": sources, "out": out}
         with self._explained():
             try:
                 self._client.submit_job(
-                    submission_id=job_id, entrypoint=entrypoint, runtime_env=runtime_env, metadata=metadata
+                    submission_id=job_id,
+                    entrypoint=entrypoint,
+                    runtime_env=runtime_env,
+                    metadata={_METADATA: json.dumps(said)},
                 )
             except RuntimeError:
                 if self.find(job_id) is None:

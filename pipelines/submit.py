@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,10 +23,12 @@ from operators.settings import resolve_path
 from operators.write import canonical_json
 from pipelines.config import PREFIX, Config
 from pipelines.errors import SettingsError
-from pipelines.job_server import JobServer, SubmittedJob, metadata_of
 from pipelines.package import copy_code
 from pipelines.recipe import LABELLING_VERSION, check_language
 from pipelines.source_file import absolute, filesystem_of
+
+if TYPE_CHECKING:
+    from pipelines.job_server import JobServer, SubmittedJob  # it imports ray, which takes a second
 
 SETTINGS_FILE = "fv2es.yaml"
 STOP_MARGIN_S = 60
@@ -115,7 +117,7 @@ def prepare(sources: Sequence[str], out: str, config: Config, nightly: bool, fla
     return Submission(command, tuple(places), target, tuple(flags), settings, stop_wait_s, tuple(notes))
 
 
-def send(server: JobServer, submission: Submission, folder: Path) -> Sent:
+def send(server: "JobServer", submission: Submission, folder: Path) -> Sent:
     """Submit a run, unless it is pending or running there: then that is the job.
 
     Of two that do so at the same moment one begins the job, as the cluster gives an id once. A run that has ended is
@@ -132,11 +134,11 @@ def send(server: JobServer, submission: Submission, folder: Path) -> Sent:
         return Sent(latest[1].id, new=False)
     attempt = latest[0] + 1 if latest else 1
     job_id = name if attempt == 1 else f"{name}-{attempt}"
-    metadata = metadata_of(submission.command, submission.sources, submission.out)
-    return Sent(job_id, server.submit(job_id, submission.entrypoint, submission.runtime_env(folder), metadata))
+    what = (submission.command, submission.sources, submission.out)
+    return Sent(job_id, server.submit(job_id, submission.entrypoint, submission.runtime_env(folder), *what))
 
 
-def _attempts(jobs: list[SubmittedJob], name: str) -> list[tuple[int, SubmittedJob]]:
+def _attempts(jobs: "list[SubmittedJob]", name: str) -> "list[tuple[int, SubmittedJob]]":
     found = []
     for job in jobs:
         if job.id == name:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines import submit as submitting
 from pipelines.cli.console import ConfigOption, JsonOption, SourcesArgument, WorkersOption, harmless
 from pipelines.cli.console import errors as err
 from pipelines.cli.jobs import JobAddressOption, connect, ending, follow
@@ -51,8 +52,6 @@ def submit(
     json_output: JsonOption = False,
 ) -> None:
     """Label SRC on a Ray cluster, by its job server; Parquet goes to OUT."""
-    from pipelines import submit as submitting  # it imports ray, which takes a second
-
     if not nightly and (until or allow_mass_removal):
         raise SettingsError("--until and --allow-mass-removal are for --nightly.")
     settings = load(config, {"engine": {"workers": workers, "gpus": gpus}, "nightly": {"until": until}})

@@ -48,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def test_a_submitted_run_gives_the_table_of_a_run_here(site: Site) -> None:
     corpus, out = faults.build_corpus(site.base / "it's $(a corpus)", files=3), site.base / "out of it"
-    done = fv2es("submit", corpus, "--out", out, "--json", env=site.env)
+    done = fv2es("submit", corpus, "--out", out, "--workers", 1, "--json", env=site.env)
     assert done.returncode == 3, done.stderr
     said = json.loads(done.stdout)
     assert (said["new"], said["state"], said["exit_code"]) == (True, "failed", 3)
@@ -86,9 +86,6 @@ def test_one_run_comes_of_two_submits_and_ctrl_c_leaves_it_and_stop_ends_it(site
     assert sorted(f"{job['job_id']}: submitted." in err for _, err in said) == [False, True]
     assert sorted("not begun a second time" in err for _, err in said) == [False, True]
     assert heard[0][-1] == heard[1][-1]
-    assert fv2es("submit", *command[2:], "--detach", "--json", env=site.env).stdout == (
-        json.dumps({"job_id": job["job_id"], "new": False}) + "\n"
-    )
     stopped = fv2es("jobs", "stop", job["job_id"], env=site.env)
     assert stopped.returncode == 0, stopped.stderr
     assert stopped.stdout == f"{job['job_id']}: stopped.\n"
@@ -97,7 +94,6 @@ def test_one_run_comes_of_two_submits_and_ctrl_c_leaves_it_and_stop_ends_it(site
     assert "handing back" in followed.stdout  # it was asked, and not killed
     again = fv2es("submit", *command[2:], "--detach", "--json", env=site.env)
     assert json.loads(again.stdout) == {"job_id": f"{job['job_id']}-2", "new": True}
-    assert fv2es("jobs", "stop", f"{job['job_id']}-2", env=site.env).returncode == 0
 
 
 def lines_until(process: subprocess.Popen[str], last: str) -> list[str]:

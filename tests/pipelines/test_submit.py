@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import package
+from pipelines.cli.app import main
 from pipelines.config import load
 from pipelines.errors import SettingsError
 from pipelines.submit import SETTINGS_FILE, Submission, prepare
@@ -138,12 +139,22 @@ def test_an_id_stands_for_what_is_done(tmp_path: Path, monkeypatch: pytest.Monke
         (["s3://b/x", "--out", "s3://b/o", "--address", "http://127.0.0.1:1"], "No job server answers"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_sent(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_what_cannot_work_is_said_before_anything_is_sent(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "file").touch()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "FV2ES_ENGINE"))}
-    done = fv2es("submit", *arguments, env=env, cwd=tmp_path)
-    assert said in done.stderr.replace("\n", " "), done.stderr
-    assert done.returncode == (1 if "answers" in said else 2)
+    monkeypatch.chdir(tmp_path)
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "FV2ES_ENGINE__ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["fv2es", "submit", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert said in capsys.readouterr().err.replace("\n", " ")
+    assert left.value.code == (1 if "answers" in said else 2)
 
 
 def test_a_run_on_a_cluster_is_not_driven_through_ray_client(tmp_path: Path) -> None:
