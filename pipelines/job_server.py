@@ -183,7 +183,8 @@ class JobServer:
         except ray.exceptions.AuthenticationError as error:
             raise SettingsError(
                 f"The cluster at {self.address} asks for another token than it was given, or for one at all. Set "
-                "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token."
+                "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the token with which it was started (or which is in "
+                "~/.ray/auth_token there)."
             ) from error
         except (KeyError, ValueError) as error:
             raise JobError(f"What answers at {self.address} is no job server of Ray ({error}). {_WHERE}") from error
