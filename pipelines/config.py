@@ -18,8 +18,8 @@ from pipelines.storage import StorageSettings
 from pipelines.until import seconds_until
 
 PREFIX = "FV2ES_"
-OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
-"""Variables with our prefix that are not settings: where test media, weights and another ffmpeg are."""
+OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG", "FV2ES_DRIVER_NODE"})
+"""Variables with our prefix that are not settings: where test media, weights, another ffmpeg and the driver are."""
 
 
 class PlanSettings(Settings):
@@ -57,7 +57,11 @@ class EngineSettings(Settings):
         description="GPUs to share between transcription and inference; by default those of the cluster at `address`, "
         "and none on this machine.",
     )
-    address: str | None = Field(None, description="A Ray cluster; by default Ray runs on this machine for this job.")
+    address: str | None = Field(
+        None,
+        description="A Ray cluster: auto or HOST:PORT of its GCS on a machine of it, http://HOST:8265 for `submit`; by "
+        "default Ray runs on this machine for this job.",
+    )
     autoscales: bool = Field(
         False,
         description="The cluster at `address` grows when it is asked: what it has not got yet is asked for. Needs "

@@ -16,6 +16,10 @@ from pipelines.logged import Logged
 from pipelines.pools import Pool, Pools
 from pipelines.ray_machines import RayMachines
 from pipelines.recipe import Weights
+from pipelines.staging import StagedWeights
+
+AnyWeights = Weights | StagedWeights
+"""Where they are in this process: a worker on another node of a cluster has them brought when it asks."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Stage:
     pool: Pool
 
 
-def labelling_graph(config: Config, weights: Weights, target: Target, pools: Pools) -> list[Stage]:
+def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
     """decode, transcribe, infer, write."""
     device = "cuda" if pools.transcribe.gpus else "cpu"
     shares_process = config.engine.engine == "local"
@@ -61,7 +65,7 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     return dict.fromkeys(threads, "1") | quiet | caches
 
 
-def _decode(config: Config, weights: Weights, device: str) -> Operator:
+def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
@@ -69,13 +73,13 @@ def _decode(config: Config, weights: Weights, device: str) -> Operator:
     return Decode(config.decode, config.windows, faces, limits=config.limits)
 
 
-def _transcribe(config: Config, weights: Weights, device: str) -> Operator:
+def _transcribe(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.transcribe import Transcribe
 
     return Transcribe(config.speech, config.windows, weights.asr, device)
 
 
-def _infer(config: Config, weights: Weights, device: str) -> Operator:
+def _infer(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.infer import Infer
 
     return Infer(config.infer, weights.voice_encoder, weights.text_encoder, weights.emotion, device)

@@ -7,6 +7,7 @@ from typing import Any
 
 from operators.commit import Store
 from operators.write import Target, canonical_json
+from pipelines import node_view
 from pipelines.config import Config
 from pipelines.corpus import Corpus, list_corpus
 from pipelines.errors import SettingsError
@@ -15,6 +16,7 @@ from pipelines.planner import JobPlan, make_plan
 from pipelines.pools import Pools, pools_here, pools_of_cluster
 from pipelines.recipe import find_weights, partition, recipe, recipe_id
 from pipelines.source_file import absolute
+from pipelines.staging import StagedWeights
 from pipelines.storage import explained
 from pipelines.temporary import temporary_area
 
@@ -56,6 +58,9 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
 
 def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], corpus: Corpus) -> Job:
     """The job of labelling a corpus that has been listed."""
+    on_cluster = config.engine.engine == "ray" and config.engine.address is not None
+    if on_cluster:
+        check_cluster_address(str(config.engine.address))
     weights, pools = find_weights(config), pools_for(config)
     if config.engine.engine == "beam":
         from pipelines.beam_args import beam_flags  # beam takes seconds to import, which other engines should not
@@ -66,7 +71,11 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
     part = partition(name)
 
     def stages(run_id: str) -> list[Stage]:
-        return labelling_graph(config, weights, Target(absolute(out), part, run_id, canonical_json(made)), pools)
+        target = Target(absolute(out), part, run_id, canonical_json(made))
+        if not on_cluster:
+            return labelling_graph(config, weights, target, pools)
+        graph = labelling_graph(config, StagedWeights(weights), target, pools)
+        return node_view.for_cluster(graph, target.root, run_id, sources)
 
     return Job(config, command, sources, corpus, open_output(out), made, name, part, pools, stages)
 
@@ -102,6 +111,17 @@ def pools_for(config: Config) -> Pools:
 
     with temporary_area() as temporary:
         return pools_of_cluster(config.engine, ray_cluster.nodes(config.engine.address, temporary))
+
+
+def check_cluster_address(address: str) -> None:
+    """Raises SettingsError unless it can be the address of a cluster that this machine belongs to."""
+    if "://" in address:
+        raise SettingsError(
+            f"{address}: the driver of a run is a machine of the cluster, where the address is auto, or HOST:PORT of "
+            "the head's GCS (as 10.0.0.1:6379). From elsewhere, `fv2es submit ... --address http://HOST:8265`."
+        )
+
+
 
 
 def open_output(out: str) -> Store:

@@ -14,7 +14,9 @@ from typing import Any
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError
 from pipelines.graph import process_environment
+from pipelines.package import code_for_workers
 from pipelines.pools import Node
+from pipelines.staging import driver_environment
 
 # Ray reads these when it is imported. It is to report to nobody, and to keep its inner log off our users' terminal.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -48,8 +50,8 @@ def cluster(settings: EngineSettings, cpus: float, temporary: Path) -> Iterator[
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     with _connecting(settings.address, temporary):
         if settings.address:
-            ray.init(address=settings.address, **QUIET)
-            environment = process_environment(None)
+            ray.init(address=settings.address, runtime_env=code_for_workers(temporary / "code"), **QUIET)
+            environment = process_environment(None) | driver_environment()
         else:
             environment = process_environment(temporary) | {"HOME": str(Path.home())}
             with _private_home(temporary):

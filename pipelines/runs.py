@@ -58,9 +58,14 @@ def start(store: Store, state: RunState, config: dict[str, Any], recipe: dict[st
     write_state(store, state)
 
 
+def state_name(run_id: str) -> str:
+    """The file of OUT that says how a run stands; it is there from the run's start."""
+    return f"{RUNS}/{run_id}/state.json"
+
+
 def write_state(store: Store, state: RunState) -> None:
     """Store how a run stands."""
-    store.put(f"{RUNS}/{state.run_id}/state.json", json.dumps(asdict(state), indent=2).encode())
+    store.put(state_name(state.run_id), json.dumps(asdict(state), indent=2).encode())
 
 
 def _state(store: Store, name: str) -> RunState:

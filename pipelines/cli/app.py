@@ -7,7 +7,7 @@ import typer
 
 from operators.commit import OutputError
 from pipelines import logs
-from pipelines.cli import config, evaluate, label, nightly, plan, retry, status, train, validate
+from pipelines.cli import config, evaluate, jobs, label, nightly, plan, retry, status, submit, train, validate
 from pipelines.cli.console import errors, harmless
 from pipelines.cli.models import app as models_app
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.command(name="label", epilog=label.EXAMPLES)(label.label)
 app.command(name="nightly", epilog=nightly.EXAMPLES)(nightly.nightly)
+app.command(name="submit", epilog=submit.EXAMPLES)(submit.submit)
+app.add_typer(jobs.app, name="jobs", help="Runs that were submitted to a cluster: list, logs, stop.")
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="retry", epilog=retry.EXAMPLES)(retry.retry)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)

@@ -205,7 +205,7 @@ def two_nodes(env: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
 
 def raylets_of(watch: Path, stage: str) -> set[int]:
     """The pids of the raylets on whose nodes a stage has worked."""
-    return {int(note.read_text("ascii") or 0) for note in watch.glob(f"{stage}-*")}
+    return {int(note.read_text().partition("\n")[0] or 0) for note in watch.glob(f"{stage}-*")}
 
 
 def huge_and_others(out: Path, undisturbed: Path) -> bool:
