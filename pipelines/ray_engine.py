@@ -59,7 +59,8 @@ def run(
     dataset = from_blocks(blocks)
     for stage in stages:
         pool = stage.pool
-        dataset = dataset.map_batches(
+        # map_batches itself refuses whole blocks as batches where GPUs are asked for.
+        dataset = dataset.map_batches_internal(
             StageActor,
             fn_constructor_args=(stage.name, stage.build, environment),
             batch_size=None,

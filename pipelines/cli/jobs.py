@@ -1,6 +1,7 @@
 """`fv2es jobs list | logs | stop`: runs that were submitted to a Ray cluster."""
 
 import json
+import re
 import shlex
 import time
 from dataclasses import asdict
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pipelines.job_server import JobServer, SubmittedJob
 
 POLL_S = 0.5
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""Ray's own lines in a log are coloured, for a terminal that is somewhere else."""
 
 app = typer.Typer(
     name="jobs",
@@ -94,7 +97,7 @@ def logs(
     _known(server, job_id)
     if following:
         follow(server, job_id, json_output=False)
-    console.print(harmless(server.logs(job_id), kept="\n\t"), end="", soft_wrap=True)
+    console.print(_plain(server.logs(job_id)), end="", soft_wrap=True)
 
 
 @app.command("stop")
@@ -124,7 +127,7 @@ def follow(server: "JobServer", job_id: str, json_output: bool, more: dict[str, 
     """
     log = err if json_output else console
     try:
-        job = server.follow(job_id, lambda text: log.print(harmless(text, kept="\n\t"), end="", soft_wrap=True))
+        job = server.follow(job_id, lambda text: log.print(_plain(text), end="", soft_wrap=True))
     except KeyboardInterrupt:
         err.print(f"\nNo longer followed; the run goes on. {ending(server.address, job_id)}", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -165,6 +168,10 @@ def ending(address: str, job_id: str) -> str:
     """How to follow a job, and how to end it."""
     rest = f"{shlex.quote(job_id)} --address {shlex.quote(address)}"
     return f"To follow it: fv2es jobs logs {rest} --follow\nTo end it: fv2es jobs stop {rest}"
+
+
+def _plain(log: str) -> str:
+    return harmless(COLOUR.sub("", log), kept="\n\t")
 
 
 def _known(server: "JobServer", job_id: str) -> "SubmittedJob":
