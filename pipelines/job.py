@@ -122,8 +122,6 @@ def check_cluster_address(address: str) -> None:
         )
 
 
-
-
 def open_output(out: str) -> Store:
     """The output folder or prefix, once it is known that it can be one."""
     with explained(out):
