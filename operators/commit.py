@@ -135,7 +135,8 @@ class Store:
         """
         content = self.read(name)
         try:
-            return pq.read_table(pa.BufferReader(content), columns=columns)
+            # Not by pq.read_table, which sets up a data set for each file: a third more time for a small one.
+            return pq.ParquetFile(pa.BufferReader(content)).read(columns=columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise OutputError(
                 f"{self.root.rstrip('/')}/{name} is damaged: {str(error).splitlines()[0]} `fv2es validate {self.root}` "

@@ -81,7 +81,7 @@ def check_shard(names: tuple[str, str], shard_id: str, part: str, labels: bytes,
 
 def _read(content: bytes, schema: pa.Schema, part: str) -> pa.Table:
     try:
-        table = pq.read_table(pa.BufferReader(content), partitioning=None)
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _Damaged(f"can't be read as Parquet: {str(error).splitlines()[0]}") from error

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -48,11 +49,17 @@ class Following:
         return without_rows(rows, superseded(rows))
 
 
-def settle(store: Store, partition: str) -> None:
-    """Take superseded rows out of the files, where a kill came before that was done."""
-    leaving = superseded(_read_all(store, partition))
-    if leaving.num_rows:
-        remove_rows(store, partition, leaving)
+def settle(store: Store, partition: str) -> pa.Table:
+    """Take superseded rows out of the files, where a kill came before that was done; only for who holds the output.
+
+    Returns the ledger, as `read` does, and spares the next run the reading of what is there now.
+    """
+    rows = remember(store, partition)
+    leaving = superseded(rows)
+    if not leaving.num_rows:
+        return rows
+    remove_rows(store, partition, leaving)
+    return remember(store, partition)
 
 
 def superseded_keys(store: Store, partition: str) -> set[tuple[str, str, int]]:
@@ -68,9 +75,12 @@ def _read_all(store: Store, partition: str) -> pa.Table:
     return snapshot.read(store, partition, partial(_read_ledger, store))
 
 
-def remember(store: Store, partition: str) -> None:
-    """Spare the next run the reading of what is there now; only for who holds the output."""
-    snapshot.refresh(store, partition, partial(_read_ledger, store))
+def remember(store: Store, partition: str) -> pa.Table:
+    """Spare whoever reads the ledger next the reading of what is there now; only for who holds the output.
+
+    Returns its rows, superseded ones among them.
+    """
+    return snapshot.refresh(store, partition, partial(_read_ledger, store))
 
 
 def _read_ledger(store: Store, name: str) -> pa.Table:
@@ -90,6 +100,21 @@ def intervals_by_video(ledger: pa.Table) -> dict[str, list[Interval]]:
     for video_id, start_ms, end_ms in zip(*columns, strict=True):
         done[video_id].append((start_ms, end_ms))
     return done
+
+
+def unfinished(ledger: pa.Table) -> list[str]:
+    """Ids of the videos of which a part is not in the ledger."""
+    spans = ledger.group_by("video_id").aggregate(
+        [("start_ms", "count"), ("start_ms", "min"), ("end_ms", "max"), ("duration_ms", "max")]
+    )
+    whole = pc.and_(
+        pc.equal(spans["start_ms_count"], 1),
+        pc.and_(pc.equal(spans["start_ms_min"], 0), pc.equal(spans["end_ms_max"], spans["duration_ms_max"])),
+    )
+    cut = spans.filter(pc.invert(whole))
+    durations = dict(zip(cut["video_id"].to_pylist(), cut["duration_ms_max"].to_pylist(), strict=True))
+    rows = ledger.filter(pc.is_in(ledger["video_id"], pa.array(durations, pa.string())))
+    return [name for name, done in intervals_by_video(rows).items() if subtract(durations[name], done)]
 
 
 def failures(rows: pa.Table) -> tuple[dict[str, Any], ...]:
@@ -145,8 +170,12 @@ def superseded(rows: pa.Table) -> pa.Table:
             if item["finished_at"] > row["finished_at"] and item["shard_id"] != row["shard_id"]
         ]
         if _is_covered(row, later):
-            gone.append({name: row[name] for name in _ROW_KEY})
-    return pa.Table.from_pylist(gone, schema=pa.schema([SEGMENTS.field(name) for name in _ROW_KEY]))
+            gone.append(row)
+    return _keys(gone)
+
+
+def _keys(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.table({name: pa.array([row[name] for row in rows], SEGMENTS.field(name).type) for name in _ROW_KEY})
 
 
 class Superseding:
@@ -155,19 +184,22 @@ class Superseding:
     def __init__(self, store: Store, partition: str, again: pa.Table) -> None:
         self._store = store
         self._partition = partition
-        self._again = again
+        self._old: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in again.select([*_ROW_KEY, "end_ms"]).to_pylist():
+            self._old[row["video_id"]].append(row)
         self._new: dict[str, list[Interval]] = defaultdict(list)
 
     def committed(self, shard: Shard) -> None:
         """A shard's new rows are in the ledger."""
+        leaving = []
         for item in shard.segments:
-            self._new[item.video.video_id].append((item.start_ms, item.end_ms))
-        videos = pa.array(sorted({item.video.video_id for item in shard.segments}), pa.string())
-        rows = self._again.filter(pc.is_in(self._again["video_id"], videos))
-        gone = [_is_covered(row, self._new[row["video_id"]]) for row in rows.to_pylist()]
-        leaving = rows.filter(pa.array(gone, pa.bool_()))
-        remove_rows(self._store, self._partition, leaving)
-        self._again = without_rows(self._again, leaving)
+            name = item.video.video_id
+            if name in self._old:
+                self._new[name].append((item.start_ms, item.end_ms))
+                covered = [row for row in self._old[name] if _is_covered(row, self._new[name])]
+                self._old[name] = [row for row in self._old[name] if row not in covered]
+                leaving += covered
+        remove_rows(self._store, self._partition, _keys(leaving))
 
 
 def _is_covered(row: dict[str, Any], later: list[Interval]) -> bool:
@@ -179,8 +211,11 @@ def _is_covered(row: dict[str, Any], later: list[Interval]) -> bool:
 def without_rows(rows: pa.Table, leaving: pa.Table) -> pa.Table:
     """The rows of the ledger but for those that `leaving` names by shard_id, video_id and start_ms."""
     names = {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
-    keys = zip(*(rows[name].to_pylist() for name in _ROW_KEY), strict=True)
-    return rows.filter(pa.array([key not in names for key in keys], pa.bool_()))
+    stays = pc.invert(pc.is_in(rows["video_id"], pc.unique(leaving["video_id"]))).to_numpy().astype(bool)
+    asked = np.flatnonzero(~stays)
+    keys = zip(*(rows[name].take(pa.array(asked)).to_pylist() for name in _ROW_KEY), strict=True)
+    stays[asked] = [key not in names for key in keys]
+    return rows.filter(pa.array(stays))
 
 
 def remove_rows(store: Store, partition: str, leaving: pa.Table) -> None:

@@ -8,8 +8,9 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -25,12 +26,15 @@ SHARDS_PER_WORKER = 4
 
 MIN_SHARD_MS, MAX_SHARD_MS = 2 * 60_000, 60 * 60_000
 
+ROWS_AT_ONCE = 10_000
+"""Of a stored plan, as dictionaries: a million of them would take gigabytes."""
+
 _ATTEMPT = re.compile(r"[0-9A-Za-z]{0,40}")
 
 Interval = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Video:
     """One version of one video, with what probing found. `status` is "ok" or one of `operators.schema.FAILED`."""
 
@@ -65,7 +69,7 @@ class Video:
         return hashlib.sha256("\n".join(map(str, self.identity)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch [start_ms, end_ms) of a video; (0, 0) of one that couldn't be opened."""
 
@@ -75,7 +79,7 @@ class Segment:
     end_ms: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """The unit of work, retry, output and progress."""
 
@@ -185,21 +189,18 @@ def _shard(segments: Sequence[Segment], recipe_id: str, attempt: str) -> Shard:
 
 def to_table(shards: Iterable[Shard]) -> pa.Table:
     """One row a segment (`operators.schema.PLANNED`): what is stored with the run and what the engines are given."""
-    rows = []
-    for shard in shards:
-        for segment in shard.segments:
-            video = asdict(segment.video)
-            rows.append(
-                video
-                | {
-                    "shard_id": shard.shard_id,
-                    "video_id": segment.video.video_id,
-                    "segment_index": segment.segment_index,
-                    "start_ms": segment.start_ms,
-                    "end_ms": segment.end_ms,
-                }
-            )
-    return pa.Table.from_pylist(rows, schema=PLANNED)
+    pairs = [(shard.shard_id, segment) for shard in shards for segment in shard.segments]
+    columns = []
+    for field in PLANNED:
+        values: Iterable[Any]
+        if field.name == "shard_id":
+            values = (shard_id for shard_id, _ in pairs)
+        elif field.name in Segment.__dataclass_fields__:
+            values = map(attrgetter(field.name), (segment for _, segment in pairs))
+        else:
+            values = map(attrgetter(field.name), (segment.video for _, segment in pairs))
+        columns.append(pa.array(list(values), field.type))
+    return pa.table(columns, schema=PLANNED)
 
 
 class PlanError(ValueError):
@@ -229,7 +230,7 @@ def from_table(table: pa.Table, recipe_id: str) -> list[Shard]:
     return shards
 
 
-def _planned_rows(table: pa.Table) -> list[dict[str, Any]]:
+def _planned_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
     """Rows of a table that has the columns of `PLANNED`, of its types, and no nulls where it has none."""
     different = [field.name for field in PLANNED if field.name not in table.column_names]
     different += [name for name in table.column_names if name not in PLANNED.names]
@@ -240,7 +241,8 @@ def _planned_rows(table: pa.Table) -> list[dict[str, Any]]:
         if column.type != field.type or (column.null_count and not field.nullable):
             raise PlanError(f"its column {field.name!r} is not of the kind it should be")
     try:
-        return list(table.to_pylist())
+        for batch in table.to_batches(ROWS_AT_ONCE):
+            yield from batch.to_pylist()
     except UnicodeDecodeError as error:
         raise PlanError("its texts are not valid UTF-8") from error
 

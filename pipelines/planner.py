@@ -90,31 +90,33 @@ def make_plan(
     again = SEGMENTS.empty_table() if again is None else again
     committed = ledger.without_rows(everything, again)
     in_corpus = {video_id(file): file for file in corpus.files}
-    done = ledger.intervals_by_video(committed)
+    ours = committed.filter(pc.is_in(committed["video_id"], pa.array(in_corpus, pa.string())))
     kept = kept_shards(store, partition, recipe_id, in_corpus.keys()) if store else []
-    covered = _with_shards(done, kept)
+    # Dictionaries of all that is done would take gigabytes; these are the videos that may still have parts to do.
+    open_ids = {*ledger.unfinished(ours), *(item.video.video_id for shard in kept for item in shard.segments)}
+    begun = ours.filter(pc.is_in(ours["video_id"], pa.array(open_ids, pa.string())))
+    covered = _with_shards(ledger.intervals_by_video(begun), kept)
 
     known = [
         replace(video, transcript=video_of(in_corpus[name]).transcript)
-        for name, video in _known_videos(committed, kept).items()
-        if name in in_corpus
+        for name, video in _known_videos(begun, kept).items()
     ]
-    new = probe_files((file for name, file in in_corpus.items() if name not in covered), config)
+    done = set(pc.unique(ours["video_id"]).to_pylist())
+    new = probe_files((file for name, file in in_corpus.items() if name not in done and name not in covered), config)
     videos = [*known, *new]
-    segments = _cut_all(videos, covered, config, workers)
+    segments = _cut_all(videos, covered, _segment_ms(_total_ms(ours, videos), config, workers), config)
     shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), recipe_id, _attempt(again))]
 
-    ours = committed.filter(pc.is_in(committed["video_id"], pa.array(in_corpus, pa.string())))
     to_do = {item.video.video_id for shard in shards for item in shard.segments}
     return JobPlan(
         shards=tuple(shards),
         kept=len(kept),
         videos=len(corpus.files),
         skipped=corpus.skipped,
-        done_videos=len((done.keys() & in_corpus.keys()) - to_do),
-        done_ms=sum(end_ms - start_ms for name in done.keys() & in_corpus.keys() for start_ms, end_ms in done[name]),
+        done_videos=len(done - to_do),
+        done_ms=pc.sum(pc.subtract(ours["end_ms"], ours["start_ms"])).as_py() or 0,
         failed=ledger.failures(ours),
-        replaced=_replaced(everything, corpus),
+        replaced=_replaced(everything, in_corpus),
         again=again,
     )
 
@@ -127,7 +129,8 @@ def _attempt(again: pa.Table) -> str:
 def kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collection[str] | None = None) -> list[Shard]:
     """Shards that the last run of this recipe had planned and did not come to; a resume keeps the stored plan.
 
-    With `in_corpus`, only those all of whose videos, by their ids, are in it.
+    With `in_corpus`, only those all of whose videos, by their ids, are in it. Not kept are shards with a video that
+    couldn't be opened then for a reason that may have passed.
 
     Raises:
         JobError: the stored plan is damaged.
@@ -141,6 +144,7 @@ def kept_shards(store: Store, partition: str, recipe_id: str, in_corpus: Collect
         for shard in _stored_plan(store, last.run_id, recipe_id)
         if shard.shard_id not in committed
         and (in_corpus is None or all(item.video.video_id in in_corpus for item in shard.segments))
+        and not any(item.video.retryable for item in shard.segments)
     ]
 
 
@@ -150,7 +154,7 @@ def _stored_plan(store: Store, run_id: str, recipe_id: str) -> list[Shard]:
     except FileNotFoundError:
         content = b""
     try:
-        return from_table(pq.read_table(pa.BufferReader(content)), recipe_id)
+        return from_table(pq.ParquetFile(pa.BufferReader(content)).read(), recipe_id)
     # pyarrow says of damaged Parquet that it is invalid, can't be read, is not implemented, or would not fit.
     except (PlanError, pa.ArrowException, OSError, ValueError) as error:
         raise JobError(
@@ -176,20 +180,31 @@ def _known_videos(committed: pa.Table, kept: Iterable[Shard]) -> dict[str, Video
 
 
 def _cut_all(
-    videos: Iterable[Video], covered: Mapping[str, list[Interval]], config: Config, workers: int
+    videos: Iterable[Video], covered: Mapping[str, list[Interval]], segment_ms: int, config: Config
 ) -> list[Segment]:
-    """The segments still to be planned; shorter ones where the corpus is too small to keep the workers busy."""
-    anchor_ms = config.windows.anchor_ms
-    videos = list(videos)
-    total_ms = sum(video.duration_ms for video in videos)
+    """The segments still to be planned."""
+    return [
+        item
+        for video in videos
+        for item in segments_of(video, covered.get(video.video_id, []), segment_ms, config.windows.anchor_ms)
+    ]
+
+
+def _segment_ms(total_ms: int, config: Config, workers: int) -> int:
+    """How long segments are; shorter where the corpus, of `total_ms`, is too small to keep the workers busy."""
     if config.plan.segment_minutes:
         wanted_ms = int(config.plan.segment_minutes * 60_000)
     else:
         wanted_ms = min(MAX_SEGMENT_MS, _shard_ms_for(total_ms, config, workers))
-    segment_ms = round_to_anchor(wanted_ms, anchor_ms)
-    return [
-        item for video in videos for item in segments_of(video, covered.get(video.video_id, []), segment_ms, anchor_ms)
-    ]
+    return round_to_anchor(wanted_ms, config.windows.anchor_ms)
+
+
+def _total_ms(ours: pa.Table, videos: Iterable[Video]) -> int:
+    """Milliseconds of the whole corpus, done or not: of the ledger's rows of it, and of the videos to do."""
+    durations = {video.video_id: video.duration_ms for video in videos}
+    finished = ours.filter(pc.invert(pc.is_in(ours["video_id"], pa.array(durations, pa.string()))))
+    by_video = finished.group_by("video_id").aggregate([("duration_ms", "max")])
+    return sum(durations.values()) + (pc.sum(by_video["duration_ms_max"]).as_py() or 0)
 
 
 def _shard_ms(segments: Iterable[Segment], config: Config, workers: int) -> int:
@@ -202,11 +217,11 @@ def _shard_ms_for(total_ms: int, config: Config, workers: int) -> int:
     return choose_shard_ms(total_ms, workers)
 
 
-def _replaced(committed: pa.Table, corpus: Corpus) -> frozenset[str]:
+def _replaced(committed: pa.Table, in_corpus: Mapping[str, SourceFile]) -> frozenset[str]:
     """Ids of committed versions of videos that the corpus now holds in another version."""
-    current = {file.uri: video_id(file) for file in corpus.files}
-    pairs = zip(committed["uri"].to_pylist(), committed["video_id"].to_pylist(), strict=True)
-    return frozenset(name for uri, name in pairs if uri in current and current[uri] != name)
+    others = committed.filter(pc.invert(pc.is_in(committed["video_id"], pa.array(in_corpus, pa.string()))))
+    here = pc.is_in(others["uri"], pa.array([file.uri for file in in_corpus.values()], pa.string()))
+    return frozenset(others.filter(here)["video_id"].to_pylist())
 
 
 def probe_files(files: Iterable[SourceFile], config: Config) -> Iterable[Video]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,10 @@ from pipelines.temporary import temporary_area
 
 PARTS_OF_PLAN = 64
 """In so many parts Beam's workers read the plan: each reads all of it, to give the shards of its part."""
+
+
+REMEMBER_AFTER = 1_000
+"""Shards after which what is committed is put into the snapshot of the ledger, for the first time in a run."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,7 @@ def run(
             plan = plan_it()
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
-            ledger.remember(job.store, job.partition)
-            return _account(job, plan, None, 0, time.monotonic() - started)
+            return _account(job, plan, ledger.read(job.store, job.partition), None, 0, time.monotonic() - started)
 
         def on_stop(grace_s: float) -> None:
             # In a thread: a signal may have come in the middle of another request to the store.
@@ -124,6 +127,7 @@ class _Run:
         self._watcher = watcher
         self._superseding = ledger.Superseding(job.store, job.partition, plan.again)
         self._committed = 0
+        self._remember_at = REMEMBER_AFTER
         self._planned = {shard.shard_id: shard for shard in plan.shards}
         self._state = runs.RunState(
             run_id=run_id,
@@ -160,10 +164,9 @@ class _Run:
             store.clear_temporary()
             raise
         self._held.check()
-        ledger.settle(store, job.partition)
-        ledger.remember(store, job.partition)
+        rows = ledger.settle(store, job.partition)
         wall_s = time.monotonic() - started
-        result = _account(job, plan, self._state.run_id, spilled, wall_s)
+        result = _account(job, plan, rows, self._state.run_id, spilled, wall_s)
         ended = replace(
             self._state,
             finished_at=runs.now(),
@@ -186,13 +189,13 @@ class _Run:
             if job.config.engine.engine == "beam":
                 self._on_beam(stages, temporary)
                 return 0
-            tables = [to_table([shard]) for shard in self._plan.shards]
+            tables = (to_table([shard]) for shard in self._plan.shards)
             if job.config.engine.engine == "local":
                 self._follow(local_engine.run(tables, stages, temporary))
                 return 0
             return self._on_ray(stages, tables, temporary)
 
-    def _on_ray(self, stages: list[Stage], tables: list[pa.Table], temporary: Path) -> int:
+    def _on_ray(self, stages: list[Stage], tables: Iterable[pa.Table], temporary: Path) -> int:
         # ray takes a second to import, which a run with nothing to do should not
         from pipelines import ray_cluster, ray_engine
 
@@ -234,13 +237,16 @@ class _Run:
             self._held.check()
             for shard_id in summary["shard_id"].to_pylist() if "segments" in summary.column_names else ():
                 self._committed += 1
+                if self._committed == self._remember_at:
+                    # `status`, and a run after a kill, then read few files; the gaps grow, and so the cost doesn't.
+                    ledger.remember(self._job.store, self._job.partition)
+                    self._remember_at *= 2
                 self._superseding.committed(self._planned[shard_id])
                 self._watcher.committed(summary)
 
 
-def _account(job: Job, plan: JobPlan, run_id: str | None, spilled_bytes: int, wall_s: float) -> Result:
-    """Read back what is committed: the ledger is the truth, not what we think we did."""
-    rows = ledger.read(job.store, job.partition)
+def _account(job: Job, plan: JobPlan, rows: pa.Table, run_id: str | None, spilled_bytes: int, wall_s: float) -> Result:
+    """What the ledger's rows say, as they were read back: they are the truth, not what we think we did."""
     if not job.accounts_for_all:
         ours = pa.array([video_id(file) for file in job.corpus.files], pa.string())
         rows = rows.filter(pc.is_in(rows["video_id"], ours))

@@ -17,6 +17,9 @@ from operators.schema import SEGMENTS
 
 FOLDER = "_runs/ledger"
 _READERS = 8
+_AT_ONCE = 1_000
+"""Files that are read before their rows are joined: a small table takes a hundred times the room of its rows."""
+
 _FILE, _VERSION = "file", "file_version"
 _SCHEMA = pa.schema([*SEGMENTS, pa.field(_FILE, pa.string()), pa.field(_VERSION, pa.string())])
 
@@ -44,11 +47,12 @@ class Following:
         return self._rows.select(SEGMENTS.names)
 
 
-def refresh(store: Store, partition: str, read_one: Reader) -> None:
-    """Bring the snapshot up to the files; nothing is written where it is."""
+def refresh(store: Store, partition: str, read_one: Reader) -> pa.Table:
+    """Bring the snapshot up to the files; nothing is written where it is. Returns the rows, as `read` does."""
     rows, is_new = _tagged(store, partition, read_one, _stored(store, partition))
     if is_new:
         store.put_table(_name(partition), rows)
+    return rows.select(SEGMENTS.names)
 
 
 def _tagged(store: Store, partition: str, read_one: Reader, known: pa.Table) -> tuple[pa.Table, bool]:
@@ -64,10 +68,13 @@ def _tagged(store: Store, partition: str, read_one: Reader, known: pa.Table) -> 
             rows = rows.append_column(column, pa.repeat(pa.scalar(value, pa.string()), rows.num_rows))
         return rows
 
+    tables = [kept]
     with ThreadPoolExecutor(_READERS) as pool:
-        tables = list(pool.map(tagged, missing))
-    # An older FV2ES has written fewer columns.
-    return pa.concat_tables([kept, *tables], promote_options="default"), bool(missing) or dropped
+        for first in range(0, len(missing), _AT_ONCE):
+            read_now = pool.map(tagged, missing[first : first + _AT_ONCE])
+            # An older FV2ES has written fewer columns.
+            tables.append(pa.concat_tables(read_now, promote_options="default").combine_chunks())
+    return pa.concat_tables(tables, promote_options="default"), bool(missing) or dropped
 
 
 def _still_true(stored: pa.Table, versions: dict[str, str]) -> tuple[pa.Table, bool]:

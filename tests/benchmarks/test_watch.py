@@ -36,6 +36,23 @@ def test_processor_time_of_an_orphan_is_counted() -> None:
     assert 1.0 <= run_watched(python(orphan)).cpu_s < 2.0
 
 
+IGNORE_ITS_END = """
+import os, signal, subprocess
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+subprocess.Popen({command!r})
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    pass
+"""
+
+
+def test_processor_time_counts_of_a_process_whose_end_is_ignored() -> None:
+    """As Ray's workers' is by their parent: the system then adds their time to nobody's."""
+    burning = python(BURN_S.format(s=2))
+    assert run_watched(python(IGNORE_ITS_END.format(command=burning))).cpu_s > 1.2
+
+
 def test_a_failed_command_ends_the_benchmark_with_its_last_words() -> None:
     failed = run_watched(python("import sys; sys.exit('no such corpus')"))
     with pytest.raises(SystemExit, match="no such corpus"):

@@ -13,13 +13,13 @@ import json
 import os
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from operators.commit import Store
 from operators.schema import DECODED, FAILED
@@ -69,19 +69,33 @@ def sound(row: dict[str, Any]) -> bytes | None:
     return b"".join(digest * (BYTES_PER_S // len(digest)) for digest in digests)
 
 
-def check_versions(store: Store) -> None:
-    """Read the labels by a plain glob: no file may be there in two versions."""
-    files = sorted(Path(store.path("labels")).rglob("*.parquet"))
-    if files:
-        rows = ds.dataset(files, format="parquet").to_table(columns=["uri", "video_id"])
-        pairs = set(zip(rows["uri"].to_pylist(), rows["video_id"].to_pylist(), strict=True))
-        if len(pairs) > len({uri for uri, _ in pairs}):
-            os._exit(TWO_VERSIONS)
+class Shown:
+    """Which versions of files the labels show, as anybody would read them, kept up to date file by file."""
+
+    def __init__(self, store: Store) -> None:
+        self._pairs: dict[Path, set[tuple[str, str]]] = {}
+        self._versions: dict[str, Counter[str]] = defaultdict(Counter)
+        for path in Path(store.path("labels")).rglob("*.parquet"):
+            self.look(path)
+
+    def look(self, path: Path) -> None:
+        """Take note of what a file of labels holds now; two versions of one file end the process."""
+        rows = (
+            pq.ParquetFile(path).read(["uri", "video_id"]) if path.exists() else pa.table({"uri": [], "video_id": []})
+        )
+        for uri, name in self._pairs.pop(path, ()):
+            self._versions[uri] -= Counter([name])
+        self._pairs[path] = set(zip(rows["uri"].to_pylist(), rows["video_id"].to_pylist(), strict=True))
+        for uri, name in self._pairs[path]:
+            self._versions[uri][name] += 1
+            if len(self._versions[uri]) > 1:
+                os._exit(TWO_VERSIONS)
 
 
 def watch_store() -> None:
     """Count the requests, kill at one of them, and look at the labels after each."""
     requests: Counter[str] = Counter()
+    shown: list[Shown] = []
     kill_at = int(os.environ.get("NIGHT_KILL_AT", "0"))
 
     def watched(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +104,7 @@ def watch_store() -> None:
             done = method(store, *arguments, **named)
             if name in ("put", "remove"):
                 if arguments[0].startswith("labels/"):
-                    check_versions(store)
+                    shown.append(Shown(store)) if not shown else shown[0].look(Path(store.path(arguments[0])))
                 if requests["put"] + requests["remove"] == kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if counts := os.environ.get("NIGHT_REQUESTS"):

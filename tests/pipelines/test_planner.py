@@ -1,6 +1,7 @@
 """What is planned again, and what never is: resumes, changed videos, new files."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,7 @@ from operators.write import Target, Write
 from pipelines import ledger, planner, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, SourceFile
-from pipelines.plan import Shard, Video, to_table
+from pipelines.plan import Shard, Video, pack, to_table
 from pipelines.planner import JobPlan, make_plan
 from tests.tables import inferred
 
@@ -129,6 +130,44 @@ def test_broken_videos_are_known_and_not_tried_again(tmp_path: Path, monkeypatch
     second = a_plan(store)
     assert (second.shards, len(second.failed)) == ((), 8)
     assert second.failed[0]["reason"] == "bad"
+
+
+def test_a_file_that_could_not_be_read_for_a_while_is_read_by_the_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    probe = planner.probe_files
+
+    def probe_but_one(files, config):
+        return [
+            replace(video, status="unreadable", reason="a bad day", retryable=True, duration_ms=0)
+            if video.uri == FILES[0].uri
+            else video
+            for video in probe(files, config)
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(planner, "probe_files", probe_but_one)
+        first = a_plan(store)
+    assert [video.uri for video in first.unreadable] == [FILES[0].uri]
+    begin(store, first)
+    commit(store, first.shards[-1:])  # and killed
+    resumed = a_plan(store)
+    assert resumed.unreadable == []
+    planned = [(item.video.uri, item.start_ms) for shard in resumed.shards for item in shard.segments]
+    committed = [(item.video.uri, item.start_ms) for item in first.shards[-1].segments]
+    assert len({*planned, *committed}) == len(planned) + len(committed)
+    assert resumed.media_ms + first.shards[-1].media_ms == 8 * 600_000
+
+
+def test_a_video_whose_parts_are_done_is_whole_even_if_a_part_is_planned_anew(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    first = a_plan(store)
+    begin(store, first, finished_at=runs.now())
+    commit(store, first.shards)
+    part = pack(first.shards[1].segments, 3_600_000, "r1", "again")  # a retry of one shard, which was cut short
+    begin(store, replace(first, shards=tuple(part)))
+    assert [shard.shard_id for shard in a_plan(store).shards] == [shard.shard_id for shard in part]
 
 
 def test_other_recipes_are_not_mixed_in(tmp_path: Path) -> None:
