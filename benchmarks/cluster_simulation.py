@@ -223,7 +223,7 @@ class Simulation:
         made.repeated = self._lost_s / work_s
         made.core_hours = up_s * cluster.cores / 3600
         made.driver_busy = self._driver_busy / now
-        made.driver_memory_gb = driver_memory_gb(self._work.shards)
+        made.driver_memory_gb = driver_memory_gb(made.hours_of_video)
         made.wall_s = wall_s
         return made
 
@@ -351,12 +351,15 @@ class Simulation:
             self._at(now + left / node.rate(self._cluster.cores), "task", number, node.version)
 
 
-DRIVER_GB, DRIVER_BYTES_A_SHARD = 0.3, 20_000
+DRIVER_GB, DRIVER_BYTES_A_SEGMENT = 0.2, 2_000
+"""By `benchmarks.scale`, where a video is one segment; Ray's own comes on top."""
+SEGMENTS_AN_HOUR = 12
+"""Segments last five minutes, or as long as a shorter video."""
 
 
-def driver_memory_gb(shards: int) -> float:
-    """The driver's memory, by what `benchmarks.scale` has measured of planning and accounting."""
-    return DRIVER_GB + shards * DRIVER_BYTES_A_SHARD / 1e9
+def driver_memory_gb(hours_of_video: float) -> float:
+    """What the driver takes to plan so many hours of long videos, and to account for them."""
+    return DRIVER_GB + hours_of_video * SEGMENTS_AN_HOUR * DRIVER_BYTES_A_SEGMENT / 1e9
 
 
 def measured_costs(out: Path) -> Costs:
@@ -438,8 +441,10 @@ def main(
     """Simulate runs, and print a table on stderr and one JSON object on stdout."""
     costs = measured_costs(segments) if segments else Costs()
     results = []
+    err = Console(stderr=True)
     for case, cluster, work in scenarios(nodes or [1, 10, 100, 1_000], hours, shard_minutes, cores):
-        results.append({"case": case} | asdict(Simulation(cluster, work, costs, seed).run()))
+        with err.status(f"{cluster.nodes:,} machines, {case}: {work.shards:,} shards ..."):
+            results.append({"case": case} | asdict(Simulation(cluster, work, costs, seed).run()))
     show(results)
     if plot_to:
         plot(results, plot_to)

@@ -41,7 +41,6 @@ from pipelines.nightly import Night
 from pipelines.planner import JobPlan
 from pipelines.run import Watcher
 
-SHARD_MINUTES = 30
 CHANGED_FRACTION = 0.001
 REQUESTS = ("read", "put", "remove", "details", "exists", "clear")
 
@@ -93,6 +92,7 @@ class Phases:
 
 
 Tell = Callable[[], None]
+Settings = dict[str, dict[str, Any]]
 
 
 def list_objects(out: str, config: Config, measured: Measured, tell: Tell) -> None:
@@ -181,7 +181,7 @@ STEPS: tuple[tuple[str, Callable[[str, Config, Measured, Tell], None]], ...] = (
 )
 
 
-def run_step(number: int, videos: int, out: str, engine: str, answers: Connection) -> None:
+def run_step(number: int, videos: int, out: str, settings: Settings, answers: Connection) -> None:
     """Take one step in this process and send what it took."""
     name, step = STEPS[number]
     measured, requests = Measured(), Counter[str]()
@@ -195,7 +195,7 @@ def run_step(number: int, videos: int, out: str, engine: str, answers: Connectio
         measured.requests = dict(requests)
         answers.send(measured)
 
-    config = load(None, {"engine": {"engine": engine}, "plan": {"shard_minutes": SHARD_MINUTES}})
+    config = load(None, settings)
     changed = max(1, round(videos * CHANGED_FRACTION)) if name.startswith("night") else 0
     with made_up(videos, changed), counted(requests):
         step(out, config, measured, tell)
@@ -224,11 +224,11 @@ def peak_mb() -> float:
     return round(int(line.split()[1]) / 1024, 1)
 
 
-def in_process(number: int, videos: int, out: str, engine: str) -> Measured:
+def in_process(number: int, videos: int, out: str, settings: Settings) -> Measured:
     """A step in a process of its own; one that was killed has told before what it took."""
     context = multiprocessing.get_context("spawn")
     answers, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=run_step, args=(number, videos, out, engine, theirs))
+    process = context.Process(target=run_step, args=(number, videos, out, settings, theirs))
     process.start()
     theirs.close()
     measured = None
@@ -240,16 +240,19 @@ def in_process(number: int, videos: int, out: str, engine: str) -> Measured:
     return measured
 
 
-def measure(videos: int, folder: Path, engine: str = "local", console: Console | None = None) -> dict[str, Measured]:
+def measure(videos: int, folder: Path, settings: Settings, console: Console) -> dict[str, Measured]:
     """All steps over a corpus of so many videos, in their order."""
     results: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory(prefix="fv2es-scale-", dir=folder) as temporary:
         for number, (name, _) in enumerate(STEPS):
-            results[name] = step = in_process(number, videos, f"{temporary}/out", engine)
-            if console:
-                spent = f"{step.wall_s:,.1f} s, {step.cpu_s:,.1f} CPU-s, {step.peak_mb:,.0f} MiB"
-                console.print(f"{videos:,} videos, {name}: {spent} {step.phases} {step.requests} {step.found}")
+            results[name] = step = in_process(number, videos, f"{temporary}/out", settings)
+            console.print(f"{videos:,} videos, {name}: {spent(step)} {step.phases} {step.requests} {step.found}")
     return results
+
+
+def spent(step: Measured) -> str:
+    """Time and memory of a step in words."""
+    return f"{step.wall_s:,.1f} s, {step.cpu_s:,.1f} CPU-s, {step.peak_mb:,.0f} MiB"
 
 
 def is_right(videos: int, results: dict[str, Measured]) -> bool:
@@ -270,20 +273,21 @@ def show(everything: dict[int, dict[str, Measured]]) -> None:
     """Time and peak memory of each step, by the size of the corpus."""
     table = Table("step", *(f"{videos:,} videos" for videos in everything), box=None)
     for name, _ in STEPS:
-        spent = [results[name] for results in everything.values()]
-        table.add_row(name, *(f"{step.wall_s:,.1f} s, {step.peak_mb:,.0f} MiB" for step in spent))
+        table.add_row(name, *(spent(results[name]) for results in everything.values()))
     Console(stderr=True).print(table)
 
 
 def main(
     videos: Annotated[list[int] | None, typer.Option(help="Repeat it; by default 10,000, 100,000, 1,000,000.")] = None,
     folder: Annotated[Path, typer.Option(help="Where the output goes: 4 GB for a million videos.")] = Path("/tmp"),  # noqa: S108
+    shard_minutes: Annotated[float, typer.Option(help="Of video, a shard: 30 make 10 videos a shard.")] = 30,
     engine: Annotated[str, typer.Option(help="Of the run: local or ray.")] = "local",
 ) -> None:
     """Measure each step at each size."""
+    settings = {"engine": {"engine": engine}, "plan": {"shard_minutes": shard_minutes}}
     everything = {}
     for count in videos or [10_000, 100_000, 1_000_000]:
-        everything[count] = measure(count, folder, engine, Console(stderr=True, highlight=False, soft_wrap=True))
+        everything[count] = measure(count, folder, settings, Console(stderr=True, highlight=False, soft_wrap=True))
     show(everything)
     steps = {count: {name: asdict(step) for name, step in results.items()} for count, results in everything.items()}
     right = all(is_right(count, results) for count, results in everything.items())
