@@ -1,0 +1,200 @@
+"""What people say of labels: OUT/annotations/*.parquet, one row a verdict, added to and never changed.
+
+A verdict belongs to a stretch of a video (video_id, start_ms, end_ms), not to a row of `labels`: labelling anew makes
+other rows. It counts for an utterance of the same version of the video when the two share more than half of the time
+that they cover together, which no two utterances can both do (`overlap`).
+
+To undo is another row: it names the one that it takes back, and the annotator's verdict before that stands again.
+"""
+
+import secrets
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+
+import pyarrow as pa
+
+from models.emotions import EMOTIONS
+from operators.commit import OutputError, Store
+from pipelines import runs
+
+FOLDER = "annotations"
+VERSION = 1
+ROWS_A_FILE = 1_000
+"""A session goes on in another file then: each verdict writes its file anew, and that stays a matter of milliseconds."""
+
+_VERSION_KEY = b"fv2es.annotations_version"
+
+ANNOTATIONS = pa.schema(
+    [
+        pa.field("annotation_id", pa.string(), nullable=False),
+        pa.field("annotator", pa.string(), nullable=False),
+        pa.field("annotated_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("undoes", pa.string()),  # the annotation_id that this row takes back; to_emotion is null then
+        pa.field("from_emotion", pa.string(), nullable=False),  # what the model said
+        pa.field("to_emotion", pa.string()),  # what the annotator says; the same as from_emotion: the label is right
+        pa.field("confidence", pa.float32(), nullable=False),  # of the model, in what it said
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("segment_index", pa.int32(), nullable=False),
+        pa.field("utterance_index", pa.int32(), nullable=False),
+        pa.field("start_ms", pa.int64(), nullable=False),
+        pa.field("end_ms", pa.int64(), nullable=False),
+        pa.field("text", pa.string()),
+        pa.field("recipe", pa.string(), nullable=False),  # of the label: the name of its partition
+        pa.field("model_id", pa.string(), nullable=False),
+    ],
+    metadata={_VERSION_KEY: str(VERSION).encode()},
+)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One row of `ANNOTATIONS`."""
+
+    annotation_id: str
+    annotator: str
+    annotated_at: datetime
+    undoes: str | None
+    from_emotion: str
+    to_emotion: str | None
+    confidence: float
+    video_id: str
+    uri: str
+    segment_index: int
+    utterance_index: int
+    start_ms: int
+    end_ms: int
+    text: str | None
+    recipe: str
+    model_id: str
+
+
+class AnnotationLog:
+    """The verdicts of one annotator in one session: a file of its own, put in place whole after every verdict.
+
+    What `add` has returned from is on disk, or in the bucket; a crash later takes nothing away.
+    """
+
+    def __init__(self, store: Store, annotator: str) -> None:
+        self._store = store
+        self._annotator = annotator
+        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._name = f"{FOLDER}/{runs.new_run_id()}.parquet"
+        self._rows: list[Annotation] = []
+
+    def add(self, label: Mapping[str, object], to_emotion: str | None, undoes: str | None = None) -> Annotation:
+        """Keep a verdict on a row of `labels` (with `recipe`); returns the row that was written.
+
+        Raises:
+            OutputError: it can't be written, and is not kept.
+        """
+        said = {"from_emotion": label["emotion"], "to_emotion": to_emotion, "undoes": undoes}
+        taken = {field.name: label[field.name] for field in fields(Annotation) if field.name in label}
+        now = datetime.now(timezone.utc)
+        who = {"annotation_id": secrets.token_hex(8), "annotator": self._annotator, "annotated_at": now}
+        row = Annotation(**taken, **said, **who)  # type: ignore[arg-type]
+        with self._lock:
+            if len(self._rows) >= ROWS_A_FILE:
+                self._begin()
+            rows = [*self._rows, row]
+            self._store.put_table(self._name, pa.Table.from_pylist([asdict(item) for item in rows], ANNOTATIONS))
+            self._rows = rows
+        return row
+
+
+def read(store: Store) -> list[Annotation]:
+    """All rows of all sessions, in order of time.
+
+    Raises:
+        OutputError: a file is damaged, or of a newer FV2ES.
+    """
+    rows = [row for name in names(store) for row in read_file(store, name)]
+    return sorted(rows, key=lambda row: row.annotated_at)
+
+
+def names(store: Store) -> list[str]:
+    """The files of all sessions."""
+    return store.names(FOLDER, ".parquet")
+
+
+def read_file(store: Store, name: str) -> list[Annotation]:
+    """The rows of one session.
+
+    Raises:
+        OutputError: it is damaged, or of a newer FV2ES.
+    """
+    where = f"{store.root.rstrip('/')}/{name}"
+    table = store.read_table(name)
+    version = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
+    if version > VERSION:
+        raise OutputError(f"{where} was written by a newer FV2ES (annotations {version}, this one knows {VERSION}).")
+    if not table.schema.equals(ANNOTATIONS):
+        raise OutputError(f"{where} does not have the columns of annotations. Move it elsewhere if it is none.")
+    return [Annotation(**row) for row in table.to_pylist()]
+
+
+def problems(rows: Iterable[Annotation]) -> list[str]:
+    """What can't be true of the rows of one session, in words."""
+    found = []
+    seen: set[str] = set()
+    for row in rows:
+        if row.annotation_id in seen:
+            found.append(f"the annotation {row.annotation_id} is there twice")
+        seen.add(row.annotation_id)
+        if (row.undoes is None) == (row.to_emotion is None):
+            found.append(f"the annotation {row.annotation_id} is neither a verdict nor takes one back")
+        if row.to_emotion is not None and row.to_emotion not in EMOTIONS:
+            found.append(f"the annotation {row.annotation_id} says {row.to_emotion!r}, which is no emotion here")
+        if not 0 <= row.start_ms < row.end_ms:
+            found.append(f"the annotation {row.annotation_id} is of {row.start_ms} to {row.end_ms} ms")
+    return found
+
+
+def standing(rows: Iterable[Annotation]) -> list[Annotation]:
+    """The verdicts that nobody has taken back, in order of time."""
+    rows = list(rows)
+    gone = {row.undoes for row in rows}
+    return sorted(
+        (row for row in rows if row.undoes is None and row.annotation_id not in gone), key=lambda row: row.annotated_at
+    )
+
+
+Span = tuple[int, int]
+"""start_ms and end_ms, half-open."""
+
+
+def overlap(one: Span, other: Span) -> float:
+    """The time that two stretches share, as a part of the time that they cover together."""
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    return max(0, shared) / (max(one[1], other[1]) - min(one[0], other[0]))
+
+
+def on_utterances(verdicts: Iterable[Annotation], utterances: Sequence[Span]) -> dict[int, list[Annotation]]:
+    """The verdicts of one video for each of its utterances, by the utterance's place; those that fit none are left out.
+
+    Args:
+        verdicts: as `standing` gives them.
+        utterances: in order of their start; none overlaps another.
+    """
+    found: dict[int, list[Annotation]] = defaultdict(list)
+    for verdict in verdicts:
+        span = verdict.start_ms, verdict.end_ms
+        best = max(range(len(utterances)), key=lambda place: overlap(span, utterances[place]), default=None)
+        if best is not None and overlap(span, utterances[best]) > 0.5:
+            found[best].append(verdict)
+    return found
+
+
+def agreed(verdicts: Iterable[Annotation]) -> str | None:
+    """The emotion that most annotators name, each by the newest verdict; None where there is no majority."""
+    newest = {verdict.annotator: verdict.to_emotion for verdict in verdicts}
+    ranked = Counter(newest.values()).most_common(2)
+    if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
+        return None
+    return ranked[0][0]
