@@ -1,0 +1,146 @@
+"""An output as SQL tables: `labels`, `segments`, `videos`, `words`, and `annotations` where there are any.
+
+DuckDB reads the committed files and nothing else: it opens no other path or address, loads no extension, keeps to its
+memory, and its settings are locked.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from operators.commit import Store
+from operators.schema import FAILED, LABELS
+from pipelines import committed as committing
+from pipelines import job, table_views
+from pipelines.committed import Committed
+from pipelines.read_only import checked
+from pipelines.storage import explained
+
+MEMORY_MB = 1024
+SPILL_MB = 20_000
+"""What a query may keep in memory, and beyond that in a temporary folder, which goes when the tables are closed."""
+
+ANNOTATIONS = "annotations"
+
+_ALL_OFF = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,
+}
+_GLOB = "*?["
+
+
+class Tables:
+    """The views of one recipe of an output, on a connection of DuckDB that can only read them.
+
+    Attributes:
+        connection: takes any SQL of ours, with parameters; `connection.cursor()` for another thread.
+        partition: the recipe's partition.
+        committed: what was committed when it was opened; the views show no more than that.
+    """
+
+    def __init__(self, store: Store, committed: Committed, memory_mb: int = MEMORY_MB) -> None:
+        self.store = store
+        self.committed = committed
+        self.partition = committed.partition
+        self._spill = tempfile.mkdtemp(prefix="fv2es-query-")
+        limits = {"memory_limit": f"{memory_mb}MB", "temp_directory": self._spill}
+        self.connection = duckdb.connect(config={**limits, **_ALL_OFF, "max_temp_directory_size": f"{SPILL_MB}MB"})
+        if not store.local:
+            self.connection.register_filesystem(store.filesystem)
+        files = self._add_views()
+        self._lock(files)
+
+    def __enter__(self) -> "Tables":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and remove what it has spilled."""
+        self.connection.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
+
+    def query(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """Run a query that somebody else wrote; its result waits on a cursor of its own, to be fetched in pieces.
+
+        Raises:
+            NotReadOnlyError: it does more than read.
+            duckdb.Error: it is wrong.
+        """
+        cursor = self.connection.cursor()
+        return cursor.execute(checked(cursor, sql))
+
+    def arrow(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
+        """The result of a query of ours, as a whole."""
+        return self.connection.cursor().sql(sql, params=parameters).to_arrow_table()
+
+    def _add_views(self) -> list[str]:
+        """Make the views; returns the paths of the files that they read."""
+        connection = self.connection
+        label_files = [self._address(name) for name in self.committed.labels_by_shard.values()]
+        annotation_files = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
+        tables = {
+            "segment_rows": self.committed.ledger,
+            "replaced": pa.table({"video_id": pa.array(self.committed.replaced, pa.string())}),
+            "failed_statuses": pa.table({"status": pa.array(FAILED)}),
+        }
+        if not label_files:
+            tables["label_rows"] = LABELS.empty_table()
+        for name, table in tables.items():
+            connection.from_arrow(table).create(name)
+        if label_files:
+            connection.read_parquet([_literal(path) for path in label_files], hive_partitioning=False).create_view(
+                "label_rows"
+            )
+        if annotation_files:
+            connection.read_parquet(
+                [_literal(path) for path in annotation_files], hive_partitioning=False, union_by_name=True
+            ).create_view("annotation_rows")
+        for statement in table_views.statements(bool(self.committed.replaced), bool(annotation_files)):
+            connection.execute(statement)
+        return label_files + annotation_files
+
+    def _address(self, name: str) -> str:
+        path = self.store.path(name)
+        return path if self.store.local else str(self.store.filesystem.unstrip_protocol(path))
+
+    def _lock(self, files: Sequence[str]) -> None:
+        allowed = {path for name in files for path in (name, _literal(name))}
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(allowed))
+        self.connection.execute(f"SET allowed_paths = [{paths}]")
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+
+
+def _literal(path: str) -> str:
+    """A path in the notation of patterns, which is what DuckDB takes for one."""
+    return "".join(f"[{char}]" if char in _GLOB else char for char in path)
+
+
+def open_tables(out: str, recipe: str | None = None, memory_mb: int = MEMORY_MB) -> Tables:
+    """Open an output for queries, in a `with` block.
+
+    Args:
+        out: a folder or an s3:// prefix that runs have written to.
+        recipe: the id of a recipe, or how it begins; the latest one with labels when it is None.
+        memory_mb: what a query may keep in memory.
+
+    Raises:
+        SettingsError: no run has written there, or none with this recipe.
+        JobError: a newer FV2ES has.
+        OutputError: a file is damaged.
+    """
+    store = job.open_output(out)
+    with explained(out):
+        return Tables(store, committing.committed(store, recipe), memory_mb)
