@@ -12,7 +12,7 @@ import duckdb
 
 QUERY_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 TABLE_FUNCTIONS = frozenset(
-    "range generate_series unnest repeat repeat_row json_each json_tree duckdb_columns duckdb_views duckdb_functions".split()
+    "range generate_series unnest repeat repeat_row json_each json_tree duckdb_columns duckdb_views".split()
 )
 """Table functions that read no file and run no other SQL."""
 
