@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from operators.commit import OutputError
-from pipelines.cli import config, evaluate, label, nightly, plan, retry, status, train, validate
+from pipelines.cli import config, evaluate, label, nightly, plan, retry, status, train, validate, view
 from pipelines.cli.console import errors
 from pipelines.cli.models import app as models_app
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
@@ -28,6 +28,7 @@ app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.command(name="status", epilog=status.EXAMPLES)(status.status)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(name="train", epilog=train.EXAMPLES)(train.train)
+app.command(name="view", epilog=view.EXAMPLES)(view.view)
 app.add_typer(models_app, name="models", help="The weights that FV2ES runs on: list, info, pull, verify.")
 app.add_typer(config.app, name="config", help="Settings: show those in force, validate a file.")
 

@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 import webbrowser
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -43,7 +42,6 @@ def view(
     """Show a page with all videos, each with its player and its labels on a time line, on this machine alone."""
     from pipelines.view.access import Access  # what serves pages is of no use to the other subcommands
     from pipelines.view.outputs import Output
-    from pipelines.view.palette import PALETTE
     from pipelines.view.server import LOOPBACK, View, serve
 
     load_config(config).storage.apply()
@@ -57,9 +55,10 @@ def view(
         if open_page:
             webbrowser.open(address)
 
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(View(output, _named(annotator), access, PALETTE), port, ready))
-    output.close()
+    try:
+        asyncio.run(serve(View(output, _named(annotator), access), port, ready))
+    finally:
+        output.close()
 
 
 def _named(annotator: str | None) -> str:

@@ -4,7 +4,10 @@ Its answers are the page's files, the tables as JSON, ranges of videos, and the 
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib import resources
@@ -19,6 +22,7 @@ from pipelines import annotations
 from pipelines.annotations import Annotation, AnnotationLog
 from pipelines.errors import JobError, SettingsError
 from pipelines.view.access import Access, set_headers
+from pipelines.view.colours import style_sheet
 from pipelines.view.media import MediaError, MediaFiles, content_type
 from pipelines.view.outputs import Output, UnknownVideoError, Video, described, in_columns
 from pipelines.view.ranges import UnsatisfiableError, asked_range
@@ -50,14 +54,12 @@ class View:
         output: what is shown.
         annotator: in whose name verdicts are kept.
         access: who may ask.
-        palette: a colour for each emotion, in `light` and `dark`.
     """
 
-    def __init__(self, output: Output, annotator: str, access: Access, palette: dict[str, dict[str, str]]) -> None:
+    def __init__(self, output: Output, annotator: str, access: Access) -> None:
         self._output = output
         self._annotator = annotator
         self._access = access
-        self._palette = palette
         self._log = AnnotationLog(output.store, annotator)
         self._media = MediaFiles(output.sources)
 
@@ -68,6 +70,7 @@ class View:
         app.router.add_get("/", _page_file("index.html"))
         for file in PAGE.iterdir():
             app.router.add_get(f"/{file.name}", _page_file(file.name))
+        app.router.add_get("/colours.css", _constant(style_sheet().encode(), "text/css"))
         app.router.add_get("/api/corpus", self.corpus)
         app.router.add_get("/api/videos/{video_id}", self.video)
         app.router.add_get("/media/{video_id}/{ticket}", self.media)
@@ -83,7 +86,6 @@ class View:
                 "recipe": self._output.partition,
                 "annotator": self._annotator,
                 "emotions": EMOTIONS,
-                "palette": self._palette,
                 "videos": videos,
             }
         )
@@ -163,20 +165,25 @@ async def _send(request: web.Request, opened: BinaryIO, size: int, kind: str, et
     if part is not None:
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     part = range(size) if part is None else part
-    response.headers |= {"Accept-Ranges": "bytes", "ETag": etag, "Content-Type": kind}
+    response.headers.update({"Accept-Ranges": "bytes", "ETag": etag, "Content-Type": kind})
     response.content_length = len(part)
     await response.prepare(request)
     if request.method != "HEAD":
-        place = part.start
-        await asyncio.to_thread(opened.seek, place)
-        while place < part.stop:
-            chunk = await asyncio.to_thread(opened.read, min(CHUNK_BYTES, part.stop - place))
-            if not chunk:
-                break  # it was cut while we read; the player sees an answer that is too short
-            await response.write(chunk)
-            place += len(chunk)
-    await response.write_eof()
+        with suppress(ConnectionResetError):  # the player has enough, or asks for another part
+            await _write(response, opened, part)
     return response
+
+
+async def _write(response: web.StreamResponse, opened: BinaryIO, part: range) -> None:
+    place = part.start
+    await asyncio.to_thread(opened.seek, place)
+    while place < part.stop:
+        chunk = await asyncio.to_thread(opened.read, min(CHUNK_BYTES, part.stop - place))
+        if not chunk:
+            break  # it was cut while we read; the player sees an answer that is too short
+        await response.write(chunk)
+        place += len(chunk)
+    await response.write_eof()
 
 
 @web.middleware
@@ -209,9 +216,10 @@ def _as_json(row: Annotation) -> dict[str, Any]:
 
 
 def _page_file(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    content = (PAGE / name).read_bytes()
-    kind = PAGE_TYPES[f".{name.rpartition('.')[2]}"]
+    return _constant((PAGE / name).read_bytes(), PAGE_TYPES[f".{name.rpartition('.')[2]}"])
 
+
+def _constant(content: bytes, kind: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=content, content_type=kind, charset="utf-8")
 
@@ -219,11 +227,14 @@ def _page_file(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 async def serve(view: View, port: int, on_ready: Callable[[int], None]) -> None:
-    """Answer until cancelled. `on_ready` gets the port: the one asked for, or a free one for 0.
+    """Answer until Ctrl-C or SIGTERM. `on_ready` gets the port: the one asked for, or a free one for 0.
 
     Raises:
         SettingsError: the port is taken.
     """
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     runner = web.AppRunner(view.app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -231,8 +242,9 @@ async def serve(view: View, port: int, on_ready: Callable[[int], None]) -> None:
         try:
             await site.start()
         except OSError as error:
-            raise SettingsError(f"Port {port} can't be had: {error.strerror}. Give another by --port.") from error
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise SettingsError(f"Port {port} can't be had: {why}. Give another by --port.") from error
         on_ready(runner.addresses[0][1])
-        await asyncio.Event().wait()
+        await stopped.wait()
     finally:
         await runner.cleanup()

@@ -17,10 +17,6 @@ function applyTheme() {
   const dark = theme === "dark" || (theme === THEMES[0] && darkSystem.matches);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   byId("theme").textContent = `Theme: ${theme}`;
-  if (corpus) {
-    const colours = corpus.palette[dark ? "dark" : "light"];
-    corpus.emotions.forEach((emotion) => document.documentElement.style.setProperty(`--${emotion}`, colours[emotion]));
-  }
   dispatchEvent(new Event("colours"));
 }
 
@@ -42,7 +38,6 @@ async function route() {
   try {
     corpus ??= await getCorpus();
     byId("annotator").textContent = `Annotator: ${corpus.annotator}`;
-    applyTheme();
     if (screen) {
       close = await showVideo(corpus, decodeURIComponent(videoId), shared);
     } else {

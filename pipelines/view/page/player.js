@@ -4,6 +4,16 @@ import { el } from "./dom.js";
 
 const CANNOT_PLAY = "This browser can't play this kind of file";
 
+/** What the server says of a file that doesn't play; null if nothing, as then the browser is the one that can't. */
+async function whyNot(url) {
+  try {
+    const response = await fetch(url, { headers: { Range: "bytes=0-0" } });
+    return response.ok ? null : (await response.json()).error;
+  } catch {
+    return "The server does not answer. Is `fv2es view` still running?";
+  }
+}
+
 export class Player {
   /**
    * @param media as the server gives it: `url`, or the `problem` that keeps it from being shown.
@@ -26,9 +36,9 @@ export class Player {
       this.element.classList.toggle("sound-only", !this.media.videoWidth);
       if (this.still) this.media.currentTime = this.still / 1000;
     });
-    this.media.addEventListener("error", () => {
+    this.media.addEventListener("error", async () => {
       const kind = [video.name.split(".").pop(), video.video_codec, video.audio_codec].filter(Boolean).join(", ");
-      this.#standIn(`${CANNOT_PLAY} (${kind}).`);
+      this.#standIn((await whyNot(media.url)) ?? `${CANNOT_PLAY} (${kind}).`);
     });
     this.media.addEventListener("seeked", () => this.onTime(this.now));
     this.media.src = media.url;

@@ -199,7 +199,17 @@ export class Timeline {
   #readColours() {
     const style = getComputedStyle(document.documentElement);
     const read = (name) => style.getPropertyValue(name).trim();
-    this.colours = { ...Object.fromEntries(["text", "soft", "faint", "line", "panel", "accent", "face"].map((name) => [name, read(`--${name}`)])) };
+    // The canvas takes colours as they are computed, not as names of others.
+    const probe = el("span", { hidden: true });
+    this.element.append(probe);
+    const computed = (name) => {
+      probe.style.color = `var(--${name})`;
+      return getComputedStyle(probe).color;
+    };
+    this.colours = Object.fromEntries(
+      ["ink", "soft", "faint", "line", "panel", "accent", "face"].map((name) => [name, computed(name)]),
+    );
+    probe.remove();
     this.byEmotion = this.emotions.map((emotion) => read(`--${emotion}`));
     this.font = `11px ${read("--sans")}`;
     this.hatch = this.#hatched();
@@ -330,7 +340,7 @@ export class Timeline {
     pen.fillStyle = this.colours.face;
     const cover = 20 * utterances.face_coverage[place];
     pen.fillRect(left, tracks.face + 21 - cover, room, cover + 1);
-    pen.fillStyle = this.colours.text;
+    pen.fillStyle = this.colours.ink;
     if (this.scale >= WORDS_FROM && utterances.words[place].length) this.#drawWords(pen, place);
     else this.#write(pen, utterances.text[place] ?? "", left + 2, room - 3, tracks.words + 11);
     pen.globalAlpha = 1;
@@ -349,17 +359,23 @@ export class Timeline {
     pen.globalAlpha = strength * (0.35 + 0.65 * p[most]);
     pen.fillStyle = this.byEmotion[most];
     pen.fillRect(left, top, room, STRIP);
-    if (room < 26) return;
-    // On a plate of the panel's own colour: letters on colours can't all have contrast.
-    const label = this.emotions[most];
-    const wide = pen.measureText(label).width + 6;
-    if (wide > room - 2) return;
+    // Named, as colours alone don't tell everyone; on a plate, as letters on these colours can't all have contrast.
+    const label = [this.emotions[most], this.emotions[most].slice(0, 2)].find((text) => this.#wide(pen, text) < room);
+    if (!label) return;
+    const wide = this.#wide(pen, label) - 2;
     pen.globalAlpha = 0.82 * strength;
     pen.fillStyle = this.colours.panel;
     pen.fillRect(left + 1, top + 1, wide, STRIP - 2);
     pen.globalAlpha = strength;
-    pen.fillStyle = this.colours.text;
+    pen.fillStyle = this.colours.ink;
     pen.fillText(label, left + 4, top + STRIP / 2 + 0.5);
+  }
+
+  /** Pixels that a label and its plate take. */
+  #wide(pen, text) {
+    this.widths ??= new Map();
+    if (!this.widths.has(text)) this.widths.set(text, pen.measureText(text).width + 8);
+    return this.widths.get(text);
   }
 
   #drawWords(pen, place) {
@@ -372,7 +388,7 @@ export class Timeline {
       if (said) {
         pen.fillStyle = this.colours.accent;
         pen.fillRect(left, y + 8, Math.max(2, (end - start) * this.scale), 2);
-        pen.fillStyle = this.colours.text;
+        pen.fillStyle = this.colours.ink;
       }
       this.#write(pen, word, left, Math.max(18, (end - start) * this.scale + 4), y);
     }
@@ -476,10 +492,13 @@ export class Timeline {
 
   /** The whole video, one column of pixels after the other; drawn once a size and theme. */
   #drawStrip() {
-    const pen = this.strip.getContext("2d");
     const { width } = this;
     const count = this.emotions.length;
-    pen.globalAlpha = 1;
+    this.stripImage = null;
+    if (!this.strip.width || !this.strip.height) return;
+    const image = new OffscreenCanvas(this.strip.width, this.strip.height);
+    const pen = image.getContext("2d", { alpha: false });
+    pen.setTransform(devicePixelRatio || 1, 0, 0, devicePixelRatio || 1, 0, 0);
     pen.fillStyle = this.colours.panel;
     pen.fillRect(0, 0, width + GUTTER, 26);
     pen.font = this.font;
@@ -498,14 +517,14 @@ export class Timeline {
         top += part;
       }
     }
-    this.stripImage = this.strip.width ? pen.getImageData(0, 0, this.strip.width, this.strip.height) : null;
+    this.stripImage = image;
   }
 
   /** The part of it that is in view, and the present. */
   #drawWindow() {
     if (!this.stripImage) return;
     const pen = this.strip.getContext("2d");
-    pen.putImageData(this.stripImage, 0, 0);
+    pen.drawImage(this.stripImage, 0, 0, this.width + GUTTER, 26);
     const left = GUTTER + this.from * this.leastZoom;
     pen.strokeStyle = this.colours.accent;
     pen.lineWidth = 2;
