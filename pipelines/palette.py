@@ -1,6 +1,6 @@
 """The colours of the seven emotions and of the page around them, one table for the report and the viewer.
 
-Any two emotions stay apart for people with normal vision and with each of the three kinds of colour blindness, and every
+Any two emotions stay apart for people with normal vision and with each of three kinds of colour blindness, and every
 colour stands out from its background by 3:1, text by 4.5:1 (tests/pipelines/test_palette.py holds it). A colour never
 says anything alone: the emotion's name stands beside it or is told by a pointer, a key or a screen reader.
 """
@@ -46,12 +46,12 @@ PAGE_DARK: Mapping[str, str] = {
     "accent": "#8ab4ff",
     "bad": "#ff8a9b",
 }
-"""`paper` is the background, `raised` that of boxes on it, `ink` text, `soft` text of less weight, `line` rules that only
+"""`paper` is the background, `raised` that of boxes on it, `ink` text, `soft` lighter text, `line` rules that only
 divide, `accent` links, focus and plots of one colour, `bad` what went wrong."""
 
 
 def style_sheet() -> str:
-    """Custom properties for a page: `--happy` ... and `--paper` ..., dark where the reader asks for it and light on paper."""
+    """Custom properties of a page, `--happy`, `--paper` and more: dark where the reader asks for it, light on paper."""
     light, dark = _properties(PAGE_LIGHT, LIGHT), _properties(PAGE_DARK, DARK)
     return (
         f":root {{ color-scheme: light dark; {light} }}\n"
