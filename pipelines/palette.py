@@ -51,7 +51,7 @@ divide, `accent` links, focus and plots of one colour, `bad` what went wrong."""
 
 
 def style_sheet() -> str:
-    """Custom properties for a page, `--happy` ... and `--paper` ...: dark where the reader asks for it, light when printed."""
+    """Custom properties of a page, `--happy`, `--paper` and more: dark where the reader asks for it, light on paper."""
     light, dark = _properties(PAGE_LIGHT, LIGHT), _properties(PAGE_DARK, DARK)
     return (
         f":root {{ color-scheme: light dark; {light} }}\n"
