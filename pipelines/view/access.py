@@ -13,9 +13,9 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from aiohttp import web
-from yarl import URL
 
 TOKEN_HEADER = "X-FV2ES-Token"  # noqa: S105 - the name of a header
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -94,6 +94,6 @@ def _origin_of(request: web.Request) -> str:
 
 def _name_of(host: str) -> str | None:
     try:
-        return URL(f"http://{host}").host
+        return urlsplit(f"http://{host}").hostname
     except ValueError:
         return None

@@ -169,7 +169,7 @@ async def _send(request: web.Request, opened: BinaryIO, size: int, kind: str, et
     response.content_length = len(part)
     await response.prepare(request)
     if request.method != "HEAD":
-        with suppress(ConnectionResetError):  # the player has enough, or asks for another part
+        with suppress(ConnectionError):  # the player has enough, or asks for another part
             await _write(response, opened, part)
     return response
 

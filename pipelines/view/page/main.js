@@ -6,7 +6,7 @@ import { listen, showHelp } from "./keys.js";
 import { showOverview } from "./overview.js";
 import { showVideo } from "./video.js";
 
-const THEMES = ["as the system", "light", "dark"];
+const THEMES = ["as the system", "light", "dark"]; // in the order of the button
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
 
 let corpus = null;
@@ -16,7 +16,8 @@ function applyTheme() {
   const theme = remembered.get("theme", THEMES[0]);
   const dark = theme === "dark" || (theme === THEMES[0] && darkSystem.matches);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
-  byId("theme").textContent = `Theme: ${theme}`;
+  byId("theme").replaceChildren("◐", el("span", {}, ` ${theme}`));
+  byId("theme").setAttribute("aria-label", `Theme: ${theme}`);
   dispatchEvent(new Event("colours"));
 }
 

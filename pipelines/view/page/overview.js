@@ -70,7 +70,9 @@ export function showOverview(corpus, shared) {
     const values = new Map(order.map((row) => [row, key(row)]));
     order.sort((a, b) => sign * compare(values.get(a), values.get(b)) || a - b);
     table.setAttribute("aria-rowcount", order.length + 1);
-    found.textContent = order.length === total ? counted(total, "video") : `${number(order.length)} of ${counted(total, "video")}`;
+    const amount = order.length === total ? counted(total, "video") : `${number(order.length)} of ${counted(total, "video")}`;
+    const hours = order.reduce((sum, row) => sum + videos.duration_ms[row], 0) / 3_600_000;
+    found.textContent = `${amount}, ${hours < 10 ? hours.toFixed(1) : number(Math.round(hours))} h`;
     none.hidden = order.length > 0;
     list.reset(order.length);
   }
@@ -126,7 +128,8 @@ export function showOverview(corpus, shared) {
       cell("face", percent(videos.face_coverage[row])),
       cell(
         failed ? "status failed" : "status",
-        el("span", { title: videos.reason[row] ?? "" }, words(videos.status[row])),
+        el("span", {}, words(videos.status[row])),
+        failed && videos.reason[row] ? el("small", { title: videos.reason[row] }, videos.reason[row]) : null,
         videos.annotations[row] ? el("small", {}, counted(videos.annotations[row], "verdict")) : null,
       ),
     );

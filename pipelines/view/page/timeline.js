@@ -22,10 +22,11 @@ export class Timeline {
   /**
    * @param data the video as the server gives it; its times are in milliseconds.
    * @param emotions their names, in the order of the probabilities.
+   * @param verdicts gives the annotator's standing verdict at a place, or null.
    * @param seek is called with a time where somebody clicks.
    */
-  constructor({ data, emotions, seek }) {
-    Object.assign(this, { utterances: data.utterances, emotions, seek, duration: data.video.duration_ms });
+  constructor({ data, emotions, verdicts, seek }) {
+    Object.assign(this, { utterances: data.utterances, emotions, verdicts, seek, duration: data.video.duration_ms });
     this.duration = Math.max(this.duration, data.utterances.end_ms.at(-1) ?? 0, 1);
     this.gaps = gapsOf(data.utterances, data.segments, this.duration);
     this.gapStarts = this.gaps.map((gap) => gap.start_ms);
@@ -335,6 +336,7 @@ export class Timeline {
       const height = (LANE - 3) * (lane === most ? 1 : 0.25 + 0.75 * Math.min(1, 2 * p[lane]));
       pen.fillRect(left, tracks.lanes + lane * LANE + (LANE - 2 - height) / 2, room, height);
     }
+    this.#drawVerdict(pen, place, left, room);
     for (const [name] of MODALITIES) this.#drawModality(pen, name, place, left, room, strength);
     pen.globalAlpha = strength;
     pen.fillStyle = this.colours.face;
@@ -344,6 +346,17 @@ export class Timeline {
     if (this.scale >= WORDS_FROM && utterances.words[place].length) this.#drawWords(pen, place);
     else this.#write(pen, utterances.text[place] ?? "", left + 2, room - 3, tracks.words + 11);
     pen.globalAlpha = 1;
+  }
+
+  /** A frame around the emotion that the annotator says is right. */
+  #drawVerdict(pen, place, left, room) {
+    const verdict = this.verdicts(place);
+    if (!verdict) return;
+    const top = this.tracks.lanes + LANE * this.emotions.indexOf(verdict.to_emotion);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = this.colours.ink;
+    pen.lineWidth = 1.5;
+    pen.strokeRect(left + 0.5, top + 0.5, Math.max(3, room - 1), LANE - 3);
   }
 
   #drawModality(pen, name, place, left, room, strength) {

@@ -26,7 +26,7 @@ export async function showVideo(corpus, videoId, shared) {
   byId("where").replaceChildren(el("span", { className: "folder" }, folder), name);
 
   const player = new Player({ media: data.media, video: data.video, onTime: (ms) => moved(ms) });
-  const timeline = new Timeline({ data, emotions, seek: (ms) => player.seek(ms) });
+  const timeline = new Timeline({ data, emotions, verdicts: own, seek: (ms) => player.seek(ms) });
   const panel = new VerdictPanel({ utterances, emotions, give, undo, word: (ms) => player.seek(ms) });
   const transcript = new Transcript({
     utterances,
@@ -136,6 +136,7 @@ export async function showVideo(corpus, videoId, shared) {
 
   function changed(place) {
     transcript.changed(place);
+    timeline.draw();
     if (place === current) refresh();
   }
 
