@@ -9,6 +9,7 @@ To undo is another row: it names the one that it takes back, and the annotator's
 
 import secrets
 import threading
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -183,11 +184,14 @@ def on_utterances(verdicts: Iterable[Annotation], utterances: Sequence[Span]) ->
         utterances: in order of their start; none overlaps another.
     """
     found: dict[int, list[Annotation]] = defaultdict(list)
+    ends = [end_ms for _, end_ms in utterances]
     for verdict in verdicts:
         span = verdict.start_ms, verdict.end_ms
-        best = max(range(len(utterances)), key=lambda place: overlap(span, utterances[place]), default=None)
-        if best is not None and overlap(span, utterances[best]) > 0.5:
-            found[best].append(verdict)
+        for place in range(bisect_right(ends, verdict.start_ms), len(utterances)):
+            if utterances[place][0] >= verdict.end_ms:
+                break
+            if overlap(span, utterances[place]) > 0.5:
+                found[place].append(verdict)
     return found
 
 

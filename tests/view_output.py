@@ -65,7 +65,7 @@ def said(start_ms: int, end_ms: int, text: str | None, emotion: str, confidence:
 
 
 def write_output(
-    out: Path, labelled: Mapping[Video, Sequence[dict[str, Any]]], recipe: Mapping[str, Any] = RECIPE
+    out: Path | str, labelled: Mapping[Video, Sequence[dict[str, Any]]], recipe: Mapping[str, Any] = RECIPE
 ) -> None:
     """Commit one shard a video, and the run that would have done it; its source is the folder of the first file."""
     part = partition(recipe_id(dict(recipe)))

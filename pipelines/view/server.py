@@ -6,8 +6,8 @@ Its answers are the page's files, the tables as JSON, ranges of videos, and the 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib import resources
@@ -227,7 +227,7 @@ def _constant(content: bytes, kind: str) -> Callable[[web.Request], Awaitable[we
 
 
 async def serve(view: View, port: int, on_ready: Callable[[int], None]) -> None:
-    """Answer until Ctrl-C or SIGTERM. `on_ready` gets the port: the one asked for, or a free one for 0.
+    """Answer until Ctrl-C or SIGTERM. `on_ready` gets the port, see `listening`.
 
     Raises:
         SettingsError: the port is taken.
@@ -235,16 +235,26 @@ async def serve(view: View, port: int, on_ready: Callable[[int], None]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with listening(view, port) as at:
+        on_ready(at)
+        await stopped.wait()
+
+
+@asynccontextmanager
+async def listening(view: View, port: int) -> AsyncIterator[int]:
+    """Answer on this machine alone; gives the port: the one asked for, or a free one for 0.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
     runner = web.AppRunner(view.app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, LOOPBACK, port)
         try:
-            await site.start()
+            await web.TCPSite(runner, LOOPBACK, port).start()
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
             raise SettingsError(f"Port {port} can't be had: {why}. Give another by --port.") from error
-        on_ready(runner.addresses[0][1])
-        await stopped.wait()
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -164,8 +164,8 @@ export function showOverview(corpus, shared) {
       el("button", { type: "button", className: "head", onclick: () => sortBy(column) }, title),
     ),
   ]);
-  const sheet = el("div", { role: "rowgroup" });
-  const body = el("div", { className: "rows", tabIndex: 0, role: "presentation" }, sheet, none);
+  const sheet = el("div", { role: "presentation" });
+  const body = el("div", { className: "rows", role: "rowgroup" }, sheet);
   const table = el(
     "div",
     { role: "table", className: "videos", "aria-label": "Videos", "aria-colcount": COLUMNS.length },
@@ -187,6 +187,7 @@ export function showOverview(corpus, shared) {
         found,
       ),
       table,
+      none,
     ),
   );
   const list = new VirtualList({ scroller: body, rowHeight: ROW_PX, draw, sheet });
