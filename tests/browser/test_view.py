@@ -221,6 +221,7 @@ def test_the_help_tells_all_keys_and_turns_single_ones_off(open_page: OpenPage, 
         expect(dialog).to_contain_text(does)
     dialog.get_by_label("Keys of one letter or digit are on").uncheck()
     page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("3")
     page.keyboard.press("Enter")  # has no single character

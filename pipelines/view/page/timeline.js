@@ -5,8 +5,8 @@ import { clock, el, onceAFrame, percent } from "./dom.js";
 import { above, between, columnsOf, gapsOf, mostOf, placeAt, stepFor } from "./tracks.js";
 
 const GUTTER = 74; // for the names of the tracks
-const LANE = 15;
-const STRIP = 16;
+const LANE = 14;
+const STRIP = 15;
 const AXIS = 20;
 const THIN = 2; // px: utterances that are thinner on the whole are drawn as columns
 const WORDS_FROM = 0.035; // px a ms from which single words have room
@@ -76,9 +76,9 @@ export class Timeline {
     const tracks = { lanes: place(LANE * this.emotions.length, 8) };
     for (const [name] of MODALITIES) tracks[name] = place(STRIP, 3);
     top += 4;
-    tracks.words = place(22);
-    tracks.face = place(22);
-    tracks.gaps = place(18);
+    tracks.words = place(22, 4);
+    tracks.face = place(22, 4);
+    tracks.gaps = place(16, 2);
     this.height = top;
     return tracks;
   }
@@ -459,16 +459,16 @@ export class Timeline {
       const room = this.#x(gaps[place].end_ms) - left;
       if (room < 1) continue;
       pen.fillStyle = this.hatch;
-      pen.fillRect(left, top, room, 16);
+      pen.fillRect(left, top, room, 15);
       if (room < 60) continue;
       pen.fillStyle = this.colours.soft;
       const start = Math.max(left + 4, 4);
       const wide = Math.min(pen.measureText(gaps[place].reason).width + 6, room - (start - left) - 2);
       if (wide < 20) continue;
       pen.fillStyle = this.colours.panel;
-      pen.fillRect(start - 2, top + 1, wide, 14);
+      pen.fillRect(start - 2, top + 1, wide, 13);
       pen.fillStyle = this.colours.soft;
-      this.#write(pen, gaps[place].reason, start, wide - 2, top + 8.5);
+      this.#write(pen, gaps[place].reason, start, wide - 2, top + 8);
     }
   }
 

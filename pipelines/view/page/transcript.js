@@ -54,7 +54,7 @@ export class Transcript {
         shown.textContent = `${range.value}%`;
         this.#want(name, Number(range.value));
       });
-      return el("label", { className: "limit" }, label, range, shown);
+      return el("label", { className: "limit" }, el("span", {}, label), range, shown);
     };
     const unseen = el("input", { type: "checkbox", onchange: (event) => this.#want("unseen", event.target.checked) });
     this.found = el("p", { className: "found", role: "status" });
@@ -69,7 +69,7 @@ export class Transcript {
       { className: "more", open: remembered.get("filters", "") === "open" },
       el("summary", {}, "Filter"),
       el("div", { className: "chips", role: "group", "aria-label": "Emotions" }, chips),
-      el("div", { className: "limits" }, limit("from", "Confidence from"), limit("to", "to")),
+      el("div", { className: "limits" }, limit("from", "Confidence from"), limit("to", "Confidence to")),
       el("label", { className: "check" }, unseen, "Without a verdict of mine"),
     );
     more.addEventListener("toggle", () => remembered.set("filters", more.open ? "open" : ""));
