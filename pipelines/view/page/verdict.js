@@ -42,15 +42,15 @@ export class VerdictPanel {
       { className: "at-hand", "aria-label": "The utterance at hand" },
       this.head,
       this.text,
+      el("div", { className: "acts" }, this.right, this.back, this.state),
       el(
         "table",
         {},
         el("caption", { className: "unseen" }, "Probability of each emotion"),
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Say which is right"), SOURCES.map(([, title]) => el("th", { scope: "col" }, title)))),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Or say what is"), SOURCES.map(([, title]) => el("th", { scope: "col" }, title)))),
         el("tbody", {}, this.rows.map((row) => row.element)),
       ),
       this.missing,
-      el("div", { className: "acts" }, this.right, this.back, this.state),
       el("div", { className: "options" }, option("next", "Go on to the next one after a verdict", "yes"), option("once", "Stop at the end of an utterance", "no")),
     );
     this.show(-1, null, []);
