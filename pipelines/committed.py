@@ -11,6 +11,7 @@ from operators.schema import SEGMENTS
 from operators.write import file_names
 from pipelines import ledger, runs
 from pipelines.errors import SettingsError
+from pipelines.snapshot import version
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,14 @@ class Committed:
     Args:
         partition: the recipe's partition.
         ledger: rows of `operators.schema.SEGMENTS`: current versions, without what a later attempt has superseded.
-        labels_by_shard: names of the labels files below OUT, by shard.
+        labels: names of the labels files below OUT, in order of what their shards hold; with the mark of their
+            content (`pipelines.snapshot.version`), which is empty where the listing shows none.
         replaced: ids of versions of files that another version has replaced, whose rows may still be in the files.
     """
 
     partition: str
     ledger: pa.Table
-    labels_by_shard: dict[str, str]
+    labels: dict[str, str]
     replaced: tuple[str, ...]
 
 
@@ -46,7 +48,11 @@ def committed(store: Store, recipe: str | None = None) -> Committed:
     rows = rows.filter(pc.is_in(rows["shard_id"], pa.array(shards, pa.string())))
     replaced = _replaced(rows)
     current = rows.filter(pc.invert(pc.is_in(rows["video_id"], pa.array(replaced, pa.string()))))
-    return Committed(partition, current, {shard: file_names(partition, shard)[0] for shard in shards}, replaced)
+    details = store.details(f"labels/{partition}", ".parquet")
+    in_order = rows.group_by("shard_id").aggregate([("uri", "min"), ("start_ms", "min")])
+    in_order = in_order.sort_by([("uri_min", "ascending"), ("start_ms_min", "ascending"), ("shard_id", "ascending")])
+    labels = [file_names(partition, shard_id)[0] for shard_id in in_order["shard_id"].to_pylist()]
+    return Committed(partition, current, {name: version(details.get(name, {})) for name in labels}, replaced)
 
 
 def _partition(store: Store, there: set[str], recipe: str | None) -> str:

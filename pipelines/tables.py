@@ -6,18 +6,20 @@ memory, and its settings are locked.
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from operators.commit import Store
 from operators.schema import FAILED, LABELS
 from pipelines import committed as committing
-from pipelines import job, table_views
+from pipelines import job, label_sums, table_views
 from pipelines.committed import Committed
+from pipelines.label_sums import SUMS, SUMS_SCHEMA
 from pipelines.read_only import checked
 from pipelines.storage import explained
 
@@ -85,31 +87,38 @@ class Tables:
         """The result of a query of ours, as a whole."""
         return self.connection.cursor().sql(sql, params=parameters).to_arrow_table()
 
+    def rows_in(self, names: Iterable[str]) -> str:
+        """SQL for the label rows in some of the labels files of `committed`; replaced versions are among them."""
+        paths = [_quoted(_literal(self._address(name))) for name in names]
+        return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)" if paths else "stored.no_labels"
+
     def _add_views(self) -> list[str]:
         """Make the views; returns the paths of the files that they read."""
-        connection = self.connection
-        label_files = [self._address(name) for name in self.committed.labels_by_shard.values()]
-        annotation_files = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
+        connection, found = self.connection, self.committed
+        stored = label_sums.read(self.store, self.partition, found.labels, SUMS_SCHEMA.names)
+        summed = set(pc.unique(stored["file"]).to_pylist())
         tables = {
-            "segment_rows": self.committed.ledger,
-            "replaced": pa.table({"video_id": pa.array(self.committed.replaced, pa.string())}),
+            "segment_rows": found.ledger,
+            "replaced": pa.table({"video_id": pa.array(found.replaced, pa.string())}),
             "failed_statuses": pa.table({"status": pa.array(FAILED)}),
+            "stored_sums": stored,
+            "no_labels": LABELS.empty_table(),
         }
-        if not label_files:
-            tables["label_rows"] = LABELS.empty_table()
+        connection.execute("CREATE SCHEMA stored")
         for name, table in tables.items():
-            connection.from_arrow(table).create(name)
-        if label_files:
-            connection.read_parquet([_literal(path) for path in label_files], hive_partitioning=False).create_view(
-                "label_rows"
-            )
-        if annotation_files:
-            connection.read_parquet(
-                [_literal(path) for path in annotation_files], hive_partitioning=False, union_by_name=True
-            ).create_view("annotation_rows")
-        for statement in table_views.statements(bool(self.committed.replaced), bool(annotation_files)):
+            connection.from_arrow(table).create(f"stored.{name}")
+        unsummed = [name for name in found.labels if name not in summed]
+        others = SUMS.format(keys="video_id", rows=self.rows_in(unsummed))
+        connection.execute(f"CREATE VIEW stored.label_rows AS FROM {self.rows_in(found.labels)}")
+        connection.execute(f"CREATE VIEW stored.other_sums AS {others}")
+        annotations = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
+        if annotations:
+            paths = ", ".join(_quoted(_literal(path)) for path in annotations)
+            read = f"read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+            connection.execute(f"CREATE VIEW stored.annotation_rows AS FROM {read}")
+        for statement in table_views.statements(bool(found.replaced), bool(annotations)):
             connection.execute(statement)
-        return label_files + annotation_files
+        return [self._address(name) for name in found.labels] + annotations
 
     def _address(self, name: str) -> str:
         path = self.store.path(name)
@@ -117,10 +126,14 @@ class Tables:
 
     def _lock(self, files: Sequence[str]) -> None:
         allowed = {path for name in files for path in (name, _literal(name))}
-        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(allowed))
+        paths = ", ".join(map(_quoted, sorted(allowed)))
         self.connection.execute(f"SET allowed_paths = [{paths}]")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _literal(path: str) -> str:
