@@ -46,6 +46,7 @@ class Tables:
         connection: takes any SQL of ours, with parameters; `connection.cursor()` for another thread.
         partition: the recipe's partition.
         committed: what was committed when it was opened; the views show no more than that.
+        unsummed: the labels files whose sums were not stored; they are added up when a question needs them.
     """
 
     def __init__(self, store: Store, committed: Committed, memory_mb: int = MEMORY_MB) -> None:
@@ -107,8 +108,8 @@ class Tables:
         connection.execute("CREATE SCHEMA stored")
         for name, table in tables.items():
             connection.from_arrow(table).create(f"stored.{name}")
-        unsummed = [name for name in found.labels if name not in summed]
-        others = SUMS.format(keys="video_id", rows=self.rows_in(unsummed))
+        self.unsummed = [name for name in found.labels if name not in summed]
+        others = SUMS.format(keys="video_id", rows=self.rows_in(self.unsummed))
         connection.execute(f"CREATE VIEW stored.label_rows AS FROM {self.rows_in(found.labels)}")
         connection.execute(f"CREATE VIEW stored.other_sums AS {others}")
         annotations = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
