@@ -84,13 +84,13 @@ class Tables:
             NotReadOnlyError: it does more than read.
             duckdb.Error: it is wrong.
         """
-        cursor = self.connection.cursor()
-        return cursor.sql(checked(cursor, sql)).to_arrow_reader(BATCH_ROWS)
+        query = checked(self.connection.cursor(), sql)
+        return self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
 
     def explain(self, sql: str) -> str:
         """How DuckDB would answer a query that somebody else wrote; raises as `query`."""
-        cursor = self.connection.cursor()
-        rows = cursor.execute(f"EXPLAIN {checked(cursor, sql)}").fetchall()
+        query = checked(self.connection.cursor(), sql)
+        rows = self.connection.cursor().execute(f"EXPLAIN {query}").fetchall()
         return "\n".join(str(row[1]) for row in rows)
 
     def columns(self) -> dict[str, list[str]]:

@@ -6,13 +6,26 @@ from typing import Annotated
 import typer
 
 from operators.commit import OutputError
-from pipelines.cli import config, evaluate, label, nightly, plan, query, questions, retry, status, train, validate
+from pipelines.cli import (
+    config,
+    evaluate,
+    export,
+    label,
+    nightly,
+    plan,
+    query,
+    questions,
+    retry,
+    status,
+    train,
+    validate,
+)
 from pipelines.cli.console import errors
 from pipelines.cli.models import app as models_app
 from pipelines.cli.sparing import spare_pandas
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
 
-QUICK = ("query", "stats", "top", "find", "video")
+QUICK = ("query", "stats", "top", "find", "video", "export")
 """Commands that make no data frames, and are worth a fast start."""
 
 app = typer.Typer(
@@ -35,6 +48,7 @@ app.command(name="stats", epilog=questions.STATS_EXAMPLES)(questions.stats)
 app.command(name="top", epilog=questions.TOP_EXAMPLES)(questions.top)
 app.command(name="find", epilog=questions.FIND_EXAMPLES)(questions.find)
 app.command(name="video", epilog=questions.VIDEO_EXAMPLES)(questions.video)
+app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(name="train", epilog=train.EXAMPLES)(train.train)
 app.add_typer(models_app, name="models", help="The weights that FV2ES runs on: list, info, pull, verify.")
