@@ -1,7 +1,6 @@
 """What of an output a reader may see: committed shards of one recipe, and of each file its current version alone."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,9 +40,10 @@ def committed(store: Store, recipe: str | None = None) -> Committed:
         OutputError: a file of the ledger is damaged.
     """
     names = store.names("segments", ".parquet")
-    partition = _partition(store, {PurePosixPath(name).parent.name for name in names}, recipe)
+    places = [name.removesuffix(".parquet").split("/")[-2:] for name in names]
+    partition = _partition(store, {folder for folder, _ in places}, recipe)
     # The listing of shards comes before their rows are read: of a shard that is committed in between, nothing is seen.
-    shards = [PurePosixPath(name).stem for name in names if PurePosixPath(name).parent.name == partition]
+    shards = [shard_id for folder, shard_id in places if folder == partition]
     rows = ledger.read(store, partition) if shards else SEGMENTS.empty_table()
     rows = rows.filter(pc.is_in(rows["shard_id"], pa.array(shards, pa.string())))
     replaced = _replaced(rows)

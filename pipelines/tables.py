@@ -4,6 +4,7 @@ DuckDB reads the committed files and nothing else: it opens no other path or add
 memory, and its settings are locked.
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ MEMORY_MB = 1024
 SPILL_MB = 20_000
 """What a query may keep in memory, and beyond that in a temporary folder, which goes when the tables are closed."""
 
+BATCH_ROWS = 10_000
+
 ANNOTATIONS = "annotations"
 
 _ALL_OFF = {
@@ -36,7 +39,7 @@ _ALL_OFF = {
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
 }
-_GLOB = "*?["
+_GLOB = re.compile(r"[*?\[]")
 
 
 class Tables:
@@ -46,6 +49,7 @@ class Tables:
         connection: takes any SQL of ours, with parameters; `connection.cursor()` for another thread.
         partition: the recipe's partition.
         committed: what was committed when it was opened; the views show no more than that.
+        unsummed: the labels files whose sums were not stored; they are added up when a question needs them.
     """
 
     def __init__(self, store: Store, committed: Committed, memory_mb: int = MEMORY_MB) -> None:
@@ -57,8 +61,8 @@ class Tables:
         self.connection = duckdb.connect(config={**limits, **_ALL_OFF, "max_temp_directory_size": f"{SPILL_MB}MB"})
         if not store.local:
             self.connection.register_filesystem(store.filesystem)
-        files = self._add_views()
-        self._lock(files)
+        self._add_views()
+        self._lock()
 
     def __enter__(self) -> "Tables":
         return self
@@ -73,15 +77,27 @@ class Tables:
         self.connection.close()
         shutil.rmtree(self._spill, ignore_errors=True)
 
-    def query(self, sql: str) -> duckdb.DuckDBPyConnection:
-        """Run a query that somebody else wrote; its result waits on a cursor of its own, to be fetched in pieces.
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        """Run a query that somebody else wrote; its rows come in batches, as they are read.
 
         Raises:
             NotReadOnlyError: it does more than read.
             duckdb.Error: it is wrong.
         """
-        cursor = self.connection.cursor()
-        return cursor.execute(checked(cursor, sql))
+        query = checked(self.connection.cursor(), sql)
+        return self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+
+    def explain(self, sql: str) -> str:
+        """How DuckDB would answer a query that somebody else wrote; raises as `query`."""
+        query = checked(self.connection.cursor(), sql)
+        rows = self.connection.cursor().execute(f"EXPLAIN {query}").fetchall()
+        return "\n".join(str(row[1]) for row in rows)
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of each view."""
+        query = "SELECT table_name, list(column_name ORDER BY ordinal_position) FROM information_schema.columns "
+        rows = self.connection.cursor().execute(f"{query} WHERE table_schema = 'main' GROUP BY 1").fetchall()
+        return {str(name): list(names) for name, names in rows}
 
     def arrow(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
         """The result of a query of ours, as a whole."""
@@ -92,8 +108,7 @@ class Tables:
         paths = [_quoted(_literal(self._address(name))) for name in names]
         return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)" if paths else "stored.no_labels"
 
-    def _add_views(self) -> list[str]:
-        """Make the views; returns the paths of the files that they read."""
+    def _add_views(self) -> None:
         connection, found = self.connection, self.committed
         stored = label_sums.read(self.store, self.partition, found.labels, SUMS_SCHEMA.names)
         summed = set(pc.unique(stored["file"]).to_pylist())
@@ -107,8 +122,8 @@ class Tables:
         connection.execute("CREATE SCHEMA stored")
         for name, table in tables.items():
             connection.from_arrow(table).create(f"stored.{name}")
-        unsummed = [name for name in found.labels if name not in summed]
-        others = SUMS.format(keys="video_id", rows=self.rows_in(unsummed))
+        self.unsummed = [name for name in found.labels if name not in summed]
+        others = SUMS.format(keys="video_id", rows=self.rows_in(self.unsummed))
         connection.execute(f"CREATE VIEW stored.label_rows AS FROM {self.rows_in(found.labels)}")
         connection.execute(f"CREATE VIEW stored.other_sums AS {others}")
         annotations = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
@@ -118,16 +133,15 @@ class Tables:
             connection.execute(f"CREATE VIEW stored.annotation_rows AS FROM {read}")
         for statement in table_views.statements(bool(found.replaced), bool(annotations)):
             connection.execute(statement)
-        return [self._address(name) for name in found.labels] + annotations
 
     def _address(self, name: str) -> str:
         path = self.store.path(name)
         return path if self.store.local else str(self.store.filesystem.unstrip_protocol(path))
 
-    def _lock(self, files: Sequence[str]) -> None:
-        allowed = {path for name in files for path in (name, _literal(name))}
-        paths = ", ".join(map(_quoted, sorted(allowed)))
-        self.connection.execute(f"SET allowed_paths = [{paths}]")
+    def _lock(self) -> None:
+        folders = [self._address(name) for name in (f"labels/{self.partition}", ANNOTATIONS)]
+        allowed = ", ".join(_quoted(path) for folder in folders for path in {f"{folder}/", f"{_literal(folder)}/"})
+        self.connection.execute(f"SET allowed_directories = [{allowed}]")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
 
@@ -138,7 +152,7 @@ def _quoted(text: str) -> str:
 
 def _literal(path: str) -> str:
     """A path in the notation of patterns, which is what DuckDB takes for one."""
-    return "".join(f"[{char}]" if char in _GLOB else char for char in path)
+    return _GLOB.sub(r"[\g<0>]", path)
 
 
 def open_tables(out: str, recipe: str | None = None, memory_mb: int = MEMORY_MB) -> Tables:

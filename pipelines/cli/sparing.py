@@ -1,4 +1,4 @@
-"""Start fast: pyarrow looks for pandas at the first value that it makes, which takes longer than any question asked here."""
+"""Start fast: pyarrow looks for pandas at the first value that it makes, which takes longer than most questions."""
 
 import sys
 from collections.abc import Sequence

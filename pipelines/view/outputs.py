@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from models.emotions import EMOTIONS
 from operators.commit import Store
+from operators.write import file_names
 from pipelines import annotations, runs
 from pipelines.annotations import Annotation
 from pipelines.source_file import SourceFile
@@ -129,10 +130,11 @@ class Output:
             tables = self._current()
             ledger = tables.committed.ledger
             segments = ledger.filter(pc.equal(ledger["video_id"], video_id)).sort_by("start_ms")
-            files = tables.committed.labels_by_shard
+            files, partition = tables.committed.labels, tables.partition
         if not segments.num_rows:
             raise UnknownVideoError(video_id)
-        paths = [self.store.path(files[shard]) for shard in pc.unique(segments["shard_id"]).to_pylist() if shard in files]
+        names = [file_names(partition, shard)[0] for shard in pc.unique(segments["shard_id"]).to_pylist()]
+        paths = [self.store.path(name) for name in names if name in files]
         if not paths:
             return Video(segments, pa.table({name: [] for name in LABEL_COLUMNS}))
         rows = ds.dataset(paths, format="parquet", filesystem=self.store.filesystem)
