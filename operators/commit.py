@@ -153,7 +153,9 @@ class Store:
         with self._reading(folder):
             if not self.filesystem.exists(self.path(folder)):
                 return {}
-            found = _files_below(self.path(folder)) if self.local else self.filesystem.find(self.path(folder), detail=True)
+            found = (
+                _files_below(self.path(folder)) if self.local else self.filesystem.find(self.path(folder), detail=True)
+            )
         return {path[prefix:]: found[path] for path in sorted(found) if path.endswith(suffix)}
 
     def remove(self, name: str) -> None:

@@ -57,7 +57,12 @@ def said(start_ms: int, end_ms: int, text: str | None, emotion: str, confidence:
         "face_missing": None,
         "face_coverage": 0.8,
         "words": [
-            {"word": word, "start_ms": int(start_ms + at * step), "end_ms": int(start_ms + (at + 0.9) * step), "score": 0.9}
+            {
+                "word": word,
+                "start_ms": int(start_ms + at * step),
+                "end_ms": int(start_ms + (at + 0.9) * step),
+                "score": 0.9,
+            }
             for at, word in enumerate(words)
         ],
         "model_id": "test-1",

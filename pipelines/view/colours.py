@@ -9,7 +9,4 @@ def style_sheet() -> str:
         " ".join(f"--{name}: {value};" for name, value in {**page, **emotions}.items())
         for page, emotions in ((PAGE_LIGHT, LIGHT), (PAGE_DARK, DARK))
     )
-    return (
-        f":root {{ color-scheme: light; {light} }}\n"
-        f':root[data-theme="dark"] {{ color-scheme: dark; {dark} }}\n'
-    )
+    return f':root {{ color-scheme: light; {light} }}\n:root[data-theme="dark"] {{ color-scheme: dark; {dark} }}\n'

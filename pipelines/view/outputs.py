@@ -93,7 +93,9 @@ class Output:
 
     def _listing(self, store: Store) -> tuple[str, ...]:
         listed = store.details("segments", ".parquet")
-        return tuple(f"{name} {info.get('size')} {info.get('ETag') or info.get('mtime')}" for name, info in listed.items())
+        return tuple(
+            f"{name} {info.get('size')} {info.get('ETag') or info.get('mtime')}" for name, info in listed.items()
+        )
 
     @property
     def sources(self) -> set[str]:
@@ -176,7 +178,10 @@ def in_columns(video: Video) -> dict[str, Any]:
             "confidence": _rounded(labels["confidence"].to_pylist()),
             "face_coverage": _rounded(labels["face_coverage"].to_pylist()),
             "p": [list(row) for row in zip(*by_emotion, strict=True)],
-            **{name: [row and _rounded(row) for row in labels[name].to_pylist()] for name in ("text_p", "audio_p", "face_p")},
+            **{
+                name: [row and _rounded(row) for row in labels[name].to_pylist()]
+                for name in ("text_p", "audio_p", "face_p")
+            },
             "words": [[[w["word"], w["start_ms"], w["end_ms"]] for w in row] for row in labels["words"].to_pylist()],
         },
         "segments": segments.select(SEGMENT_COLUMNS).to_pylist(),

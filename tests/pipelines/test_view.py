@@ -242,7 +242,10 @@ def test_a_verdict_is_a_row_and_to_undo_is_another(alone: Shown) -> None:
         ("sad", "sad"),
         ("happy", None),
     ]
-    assert [(row["utterance_index"], row["start_ms"], row["end_ms"]) for row in rows[:2]] == [(0, 1000, 2500), (1, 3000, 4000)]
+    assert [(row["utterance_index"], row["start_ms"], row["end_ms"]) for row in rows[:2]] == [
+        (0, 1000, 2500),
+        (1, 3000, 4000),
+    ]
     assert rows[0] | {"annotated_at": None} == rows[0] | {
         "annotated_at": None,
         "video_id": video_id,
