@@ -24,7 +24,7 @@ from pipelines import runs
 FOLDER = "annotations"
 VERSION = 1
 ROWS_A_FILE = 1_000
-"""A session goes on in another file then: each verdict writes its file anew, and that stays a matter of milliseconds."""
+"""A session goes on in another file then: each verdict writes its file anew, which has to stay quick."""
 
 _VERSION_KEY = b"fv2es.annotations_version"
 

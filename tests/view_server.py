@@ -43,7 +43,7 @@ class Server:
         return f"http://{LOOPBACK}:{self.port}/#token={self.access.token}"
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str | None) -> Answer:
-        """A request as the page makes it, but for headers that are given; None leaves one out. `_` stands for a dash."""
+        """A request as the page makes it, but for `headers`: None leaves one out, `_` stands for a dash."""
         host = f"{LOOPBACK}:{self.port}"
         sent: dict[str, str | None] = {"Host": host, TOKEN_HEADER: self.access.token}
         if method == "POST":

@@ -29,7 +29,7 @@ EXAMPLES = """
 Corpora, in the layout in which they are given away: crema-d, emo-db, fer2013, iemocap (published split),
 iemocap-session5 (speakers apart), meld, mosei, ravdess; manifest, the folder of the trainings; takes of RAVDESS.
 
-With --annotations, the labels that an output holds are scored by the verdicts that annotators gave in `fv2es view`; the \
+With --annotations, the labels that an output holds are scored by the verdicts that were given in `fv2es view`; the \
 model does not run. Annotators who mark only what is wrong make any model look bad: mark what is right, too.
 
 OUT/report.json holds every figure with its interval, OUT/report.html is the same as a page. A corpus that is not there

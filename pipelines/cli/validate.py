@@ -24,8 +24,8 @@ EXAMPLES = """
 
   fv2es validate labels/ --repair && fv2es label videos/ --out labels/
 
-Exit codes: 0 everything is as it was committed, or was taken out by --repair; 3 damage was found, or is left; 5 a run is writing \
-to OUT (with --repair).
+Exit codes: 0 everything is as it was committed, or was taken out by --repair; 3 damage was found, or is left; 5 a run \
+is writing to OUT (with --repair).
 """
 
 
@@ -53,8 +53,9 @@ def validate(
 
 def show(report: validating.Report, out: str, repaired: bool) -> None:
     """Print what was found."""
-    for problem in (*report.problems, *report.annotation_problems):
-        console.print(f"[red]damaged[/] {harmless(problem.file)}: {harmless(problem.what)}", soft_wrap=True)
+    found = [(problem.file, problem.what) for problem in report.problems]
+    for file, what in found + [(problem.file, problem.what) for problem in report.annotation_problems]:
+        console.print(f"[red]damaged[/] {harmless(file)}: {harmless(what)}", soft_wrap=True)
     console.print(
         f"{count(report.shards, 'shard')}, {count(report.segments, 'segment')}, "
         f"{count(report.utterances, 'utterance')} checked."

@@ -20,8 +20,8 @@ EXAMPLES = """
 
   fv2es view s3://bucket/labels --port 8765 --annotator maria
 
-The page is for this machine: from another one, `ssh -L 8765:127.0.0.1:8765 there` brings it to you. The address that is \
-printed carries a token; whoever has it can see what you see, and write verdicts. Verdicts are kept in OUT/annotations/.
+The page is for this machine: from another one, `ssh -L 8765:127.0.0.1:8765 there` brings it to you. The address that \
+is printed carries a token; whoever has it can see what you see, and write verdicts. They are kept in OUT/annotations/.
 """
 
 LONGEST_NAME = 100

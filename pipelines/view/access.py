@@ -5,7 +5,7 @@ sends it as a header, which no other page can. There is no cookie: a cookie of 1
 other servers on this machine would be told it. A player can't send headers, so the address of a video ends in a ticket,
 made from the token for that video alone.
 
-A name of someone else's that leads to 127.0.0.1 (DNS rebinding) is refused by the Host header, other pages by Origin and
+Names of others that lead to 127.0.0.1 (DNS rebinding) are refused by the Host header, other pages by Origin and
 Sec-Fetch-Site.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 TOKEN_HEADER = "X-FV2ES-Token"  # noqa: S105 - the name of a header
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -23,8 +24,9 @@ READING = ("GET", "HEAD")
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; "
         "trusted-types 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -69,7 +71,7 @@ class Access:
         return None
 
     @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """What stands before every handler."""
 
         @web.middleware

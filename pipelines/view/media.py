@@ -76,7 +76,7 @@ class MediaFiles:
             if not stat.S_ISREG(now.st_mode):
                 raise MediaError(403, "This is no regular file any more.")
             _check_version(file, now.st_size, str(now.st_mtime_ns))
-            yield opened  # type: ignore[misc]  # a RawIOBase reads and seeks as a BinaryIO does
+            yield opened
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The server behind the page: HTTP on the loopback interface, which a browser on this machine can reach and nobody else.
+"""The server behind the page: HTTP on the loopback interface, which nobody but this machine can reach.
 
 Its answers are the page's files, the tables as JSON, ranges of videos, and the place that verdicts are sent to.
 """
