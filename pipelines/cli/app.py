@@ -26,7 +26,7 @@ from pipelines.cli.models import app as models_app
 from pipelines.cli.sparing import spare_pandas
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
 
-QUICK = ("query", "stats", "top", "find", "video", "export")
+QUICK = ("query", "stats", "top", "find", "video", "export", "view")
 """Commands that make no data frames, and are worth a fast start."""
 
 app = typer.Typer(

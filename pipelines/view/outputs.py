@@ -1,17 +1,20 @@
 """What the page shows of an output: all videos in short, one video in full. Read from the committed tables alone."""
 
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from models.emotions import EMOTIONS
 from operators.commit import Store
+from operators.schema import LABELS
 from operators.write import file_names
 from pipelines import annotations, runs
 from pipelines.annotations import Annotation
@@ -19,8 +22,12 @@ from pipelines.source_file import SourceFile
 from pipelines.storage import explained
 from pipelines.tables import Tables, open_tables
 
+PER_MILLE = 1000
+"""Probabilities and shares go to the page as whole numbers of thousandths: a pixel of the time line is coarser."""
 DIGITS = 3
-"""Of probabilities: a pixel of the time line is coarser."""
+
+LISTED_EVERY_S = 5.0
+"""How often the output is looked at for new files at most: to list ten thousand takes a third of a second."""
 
 OVERVIEW = f"""
 SELECT video_id, uri, duration_ms, utterances, status, reason, dominant,
@@ -72,6 +79,7 @@ class Output:
         self._out, self._recipe = out, recipe
         self._lock = threading.Lock()
         self._tables: Tables | None = None
+        self._listed_at = 0.0
         self._seen: tuple[str, ...] = ()
         self._overview: dict[str, Any] = {}
         self._sessions: dict[str, tuple[Any, list[Annotation]]] = {}
@@ -83,6 +91,8 @@ class Output:
             self._tables = open_tables(self._out, self._recipe)
             self._seen = self._listing(self._tables.store)
             return self._tables
+        if time.monotonic() < self._listed_at + LISTED_EVERY_S:
+            return self._tables
         with explained(self._out):
             seen = self._listing(self._tables.store)
         if seen != self._seen:
@@ -93,6 +103,7 @@ class Output:
 
     def _listing(self, store: Store) -> tuple[str, ...]:
         listed = store.details("segments", ".parquet")
+        self._listed_at = time.monotonic()
         return tuple(
             f"{name} {info.get('size')} {info.get('ETag') or info.get('mtime')}" for name, info in listed.items()
         )
@@ -138,9 +149,12 @@ class Output:
         names = [file_names(partition, shard)[0] for shard in pc.unique(segments["shard_id"]).to_pylist()]
         paths = [self.store.path(name) for name in names if name in files]
         if not paths:
-            return Video(segments, pa.table({name: [] for name in LABEL_COLUMNS}))
-        rows = ds.dataset(paths, format="parquet", filesystem=self.store.filesystem)
-        labels = rows.to_table(columns=LABEL_COLUMNS, filter=ds.field("video_id") == video_id).sort_by("start_ms")
+            return Video(segments, pa.schema([LABELS.field(name) for name in LABEL_COLUMNS]).empty_table())
+        try:
+            rows = ds.dataset(paths, format="parquet", filesystem=self.store.filesystem)
+            labels = rows.to_table(columns=LABEL_COLUMNS, filter=ds.field("video_id") == video_id).sort_by("start_ms")
+        except FileNotFoundError as error:  # a run has taken it out since the output was listed
+            raise UnknownVideoError(video_id) from error
         return Video(segments, labels)
 
     def verdicts(self, video_id: str) -> list[Annotation]:
@@ -165,24 +179,27 @@ class Output:
 
 
 def in_columns(video: Video) -> dict[str, Any]:
-    """The utterances and segments of a video as the page wants them: a list a column, emotions by their place."""
-    labels, segments = video.labels, video.segments
+    """The utterances and segments of a video as the page wants them: a list a column, emotions by their place.
+
+    Probabilities are flat, one utterance after the other; those of a modality that says nothing are all 0. Words are
+    flat, too: `word_counts` says how many each utterance has.
+    """
+    labels, segments = video.labels.combine_chunks(), video.segments
     places = {emotion: place for place, emotion in enumerate(EMOTIONS)}
-    by_emotion = [_rounded(labels[f"p_{emotion}"].to_pylist()) for emotion in EMOTIONS]
+    fused = [labels[f"p_{emotion}"].to_numpy() for emotion in EMOTIONS]
+    words = pc.list_flatten(labels["words"]).combine_chunks()
     plain = ("segment_index", "utterance_index", "start_ms", "end_ms", "text")
     missing = ("text_missing", "audio_missing", "face_missing")
     return {
         "utterances": {
             **{name: labels[name].to_pylist() for name in (*plain, *missing)},
             "emotion": [places[emotion] for emotion in labels["emotion"].to_pylist()],
-            "confidence": _rounded(labels["confidence"].to_pylist()),
-            "face_coverage": _rounded(labels["face_coverage"].to_pylist()),
-            "p": [list(row) for row in zip(*by_emotion, strict=True)],
-            **{
-                name: [row and _rounded(row) for row in labels[name].to_pylist()]
-                for name in ("text_p", "audio_p", "face_p")
-            },
-            "words": [[[w["word"], w["start_ms"], w["end_ms"]] for w in row] for row in labels["words"].to_pylist()],
+            "confidence": _per_mille(labels["confidence"].to_numpy()),
+            "face_coverage": _per_mille(labels["face_coverage"].to_numpy()),
+            "p": _per_mille(np.stack(fused, axis=1).ravel()),
+            **{name: _per_mille(_filled(labels[name])) for name in ("text_p", "audio_p", "face_p")},
+            "word_counts": pc.list_value_length(labels["words"]).to_pylist(),
+            **{f"word_{name}": words.field(name).to_pylist() for name in ("word", "start_ms", "end_ms")},
         },
         "segments": segments.select(SEGMENT_COLUMNS).to_pylist(),
     }
@@ -195,5 +212,13 @@ def described(video: Video) -> dict[str, Any]:
     return row | {"name": PurePosixPath(row["uri"]).name}
 
 
-def _rounded(values: list[float]) -> list[float]:
-    return [round(value, DIGITS) for value in values]
+def _filled(lists: pa.ChunkedArray) -> np.ndarray:
+    """Probabilities of a modality, flat, with zeros where it says nothing."""
+    filled = np.zeros((len(lists), len(EMOTIONS)))
+    filled[lists.is_valid().to_numpy()] = pc.list_flatten(lists).to_numpy().reshape(-1, len(EMOTIONS))
+    return filled.ravel()
+
+
+def _per_mille(values: np.ndarray) -> list[int]:
+    whole: list[int] = np.rint(PER_MILLE * values.astype(float)).astype(int).tolist()
+    return whole

@@ -29,7 +29,31 @@ async function ask(path, options = {}) {
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 
 export const getCorpus = () => ask("/api/corpus");
-export const getVideo = (videoId) => ask(`/api/videos/${encodeURIComponent(videoId)}`);
+
+/** One video. Its utterances' probabilities come as flat thousandths and become a list an utterance, as do words. */
+export async function getVideo(videoId) {
+  const data = await ask(`/api/videos/${encodeURIComponent(videoId)}`);
+  const { utterances } = data;
+  const count = utterances.start_ms.length;
+  const emotions = count ? utterances.p.length / count : 0;
+  const share = (thousandths) => thousandths / 1000;
+  for (const name of ["confidence", "face_coverage"]) utterances[name] = utterances[name].map(share);
+  for (const name of ["p", "text_p", "audio_p", "face_p"]) {
+    const flat = utterances[name];
+    utterances[name] = utterances.start_ms.map((_, place) => {
+      const p = flat.slice(place * emotions, (place + 1) * emotions).map(share);
+      return p.some((value) => value > 0) ? p : null; // a modality that says nothing
+    });
+  }
+  let first = 0;
+  utterances.words = utterances.word_counts.map((words) => {
+    const places = Array.from({ length: words }, (_, at) => first + at);
+    first += words;
+    return places.map((at) => [utterances.word_word[at], utterances.word_start_ms[at], utterances.word_end_ms[at]]);
+  });
+  return data;
+}
+
 export const annotate = (verdict) =>
   ask("/api/annotations", {
     method: "POST",

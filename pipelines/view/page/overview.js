@@ -34,7 +34,7 @@ export function showOverview(corpus, shared) {
   document.title = "FV2ES";
   byId("where").textContent = corpus.out;
   const keys = {
-    name: (row) => videos.uri[row],
+    name: (row) => row, // in which they come
     duration: (row) => videos.duration_ms[row],
     emotion: (row) =>
       kept.emotion === "" ? (videos.dominant[row] ?? -1) : share(row, Number(kept.emotion)),
@@ -66,7 +66,7 @@ export function showOverview(corpus, shared) {
     }
     const key = keys[kept.sort];
     const sign = kept.down ? -1 : 1;
-    const compare = kept.sort === "name" || kept.sort === "status" ? collator.compare : (a, b) => a - b;
+    const compare = kept.sort === "status" ? (a, b) => a.localeCompare(b) : (a, b) => a - b;
     const values = new Map(order.map((row) => [row, key(row)]));
     order.sort((a, b) => sign * compare(values.get(a), values.get(b)) || a - b);
     table.setAttribute("aria-rowcount", order.length + 1);
@@ -135,7 +135,6 @@ export function showOverview(corpus, shared) {
     );
   }
 
-  const collator = new Intl.Collator("en", { numeric: true });
   const search = el("input", {
     type: "search",
     value: kept.search,
