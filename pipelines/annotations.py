@@ -10,16 +10,29 @@ To undo is another row: it names the one that it takes back, and the annotator's
 import secrets
 import threading
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 
 import pyarrow as pa
 
+from models.corpora.verdicts import Span, agreed, overlap, standing
 from models.emotions import EMOTIONS
 from operators.commit import OutputError, Store
 from pipelines import runs
+
+__all__ = [
+    "Annotation",
+    "AnnotationLog",
+    "agreed",
+    "names",
+    "on_utterances",
+    "problems",
+    "read",
+    "read_file",
+    "standing",
+]
 
 FOLDER = "annotations"
 VERSION = 1
@@ -157,25 +170,6 @@ def problems(rows: Iterable[Annotation]) -> list[str]:
     return found
 
 
-def standing(rows: Iterable[Annotation]) -> list[Annotation]:
-    """The verdicts that nobody has taken back, in order of time."""
-    rows = list(rows)
-    gone = {row.undoes for row in rows}
-    return sorted(
-        (row for row in rows if row.undoes is None and row.annotation_id not in gone), key=lambda row: row.annotated_at
-    )
-
-
-Span = tuple[int, int]
-"""start_ms and end_ms, half-open."""
-
-
-def overlap(one: Span, other: Span) -> float:
-    """The time that two stretches share, as a part of the time that they cover together."""
-    shared = min(one[1], other[1]) - max(one[0], other[0])
-    return max(0, shared) / (max(one[1], other[1]) - min(one[0], other[0]))
-
-
 def on_utterances(verdicts: Iterable[Annotation], utterances: Sequence[Span]) -> dict[int, list[Annotation]]:
     """The verdicts of one video for each of its utterances, by the utterance's place; those that fit none are left out.
 
@@ -193,12 +187,3 @@ def on_utterances(verdicts: Iterable[Annotation], utterances: Sequence[Span]) ->
             if overlap(span, utterances[place]) > 0.5:
                 found[place].append(verdict)
     return found
-
-
-def agreed(verdicts: Iterable[Annotation]) -> str | None:
-    """The emotion that most annotators name, each by the newest verdict; None where there is no majority."""
-    newest = {verdict.annotator: verdict.to_emotion for verdict in verdicts}
-    ranked = Counter(newest.values()).most_common(2)
-    if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
-        return None
-    return ranked[0][0]
