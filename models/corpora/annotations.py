@@ -1,8 +1,8 @@
 """Verdicts that annotators gave in `fv2es view`: the folder of an output, whose `annotations/` holds them.
 
 An item is a stretch of a video, with the words that were heard in it and the sound of the video's file, which must
-still be there. Its label is what most annotators name; where they don't agree it is left out. Videos, not items, are shared
-out among fit, tune and report, by their ids.
+still be there. Its label is what most annotators name; where they don't agree it is left out. Videos, not items, are
+shared out among fit, tune and report, by their ids.
 """
 
 from collections import defaultdict
