@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import arrivals, interrupt, lease, ledger, local_engine, runs
+from operators.commit import Store
+from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
@@ -105,6 +106,7 @@ def run(
             plan = plan_it()
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
+            label_sums.refresh(job.store, job.partition)
             return _account(job, plan, ledger.read(job.store, job.partition), None, 0, time.monotonic() - started)
 
         def on_stop(grace_s: float) -> None:
@@ -165,6 +167,7 @@ class _Run:
             raise
         self._held.check()
         rows = ledger.settle(store, job.partition)
+        label_sums.refresh(store, job.partition)
         wall_s = time.monotonic() - started
         result = _account(job, plan, rows, self._state.run_id, spilled, wall_s)
         ended = replace(

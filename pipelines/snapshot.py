@@ -57,7 +57,7 @@ def refresh(store: Store, partition: str, read_one: Reader) -> pa.Table:
 
 def _tagged(store: Store, partition: str, read_one: Reader, known: pa.Table) -> tuple[pa.Table, bool]:
     """The rows, each with its file and that file's version, and whether what is `known` doesn't have them so."""
-    versions = {name: _version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
+    versions = {name: version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
     kept, dropped = _still_true(known, versions)
     have = set(pc.unique(kept[_FILE]).to_pylist())
     missing = [name for name in versions if name not in have]
@@ -94,7 +94,7 @@ def _stored(store: Store, partition: str) -> pa.Table:
     return _SCHEMA.empty_table()
 
 
-def _version(info: dict[str, Any]) -> str:
+def version(info: dict[str, Any]) -> str:
     """A mark of a file's content by its listing; empty where the store tells too little."""
     etag = info.get("ETag") or info.get("etag")
     if etag:
