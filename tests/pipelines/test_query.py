@@ -107,7 +107,7 @@ def test_recipes_do_not_mix_and_can_be_named(out: Path) -> None:
         assert rows(tables, "SELECT count(*) FROM labels") == [(8,)]
     with open_tables(str(out), recipe="recipe=bb") as tables:
         assert rows(tables, "SELECT count(*) FROM labels") == [(4,)]
-    with pytest.raises(SettingsError, match="no such recipe.* aa, bb"):
+    with pytest.raises(SettingsError, match=r"no such recipe.* aa, bb"):
         open_tables(str(out), recipe="c")
     with pytest.raises(SettingsError, match="no run of FV2ES has written here"):
         open_tables(str(out.parent / "nothing"))
