@@ -21,10 +21,9 @@ from pipelines.export.names import file_names
 from pipelines.export.praat import textgrid
 from pipelines.export.subtitles import srt, vtt
 from pipelines.export.tiers import tiers
-from pipelines.tables import open_tables
+from pipelines.tables import Tables, open_tables
 from tests.labelling import fv2es
 
-URI = "/corpus/channel 03/talk 000003.mp4"
 HOSTILE = 'a <b>&amp; "q" --> \n\n 00:00:01.000 --> 00:00:02.000 \x1b\x00 </c> ]]>'
 
 
@@ -33,6 +32,11 @@ def row(start_ms: int, end_ms: int, text: str, emotion: str = "fear") -> dict:
     none = dict.fromkeys(("text_p", "audio_p", "face_p"))
     times = {"start_ms": start_ms, "end_ms": end_ms}
     return times | {"text": text, "emotion": emotion, "confidence": 0.5, "words": [word]} | none
+
+
+def _spoken(tables: Tables) -> str:
+    """A video in which somebody speaks."""
+    return tables.arrow("SELECT uri FROM words ORDER BY uri LIMIT 1")["uri"][0].as_py()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("write", [srt, vtt])
 def test_subtitles_come_back(synthetic: Path, write: Callable) -> None:
     with open_tables(str(synthetic)) as tables:
-        _, _, labels = questions.video(tables, URI)
+        _, _, labels = questions.video(tables, _spoken(tables))
     cues = read_subtitles(write(labels)).cues
     assert [(cue.start_ms, cue.end_ms, cue.text) for cue in cues] == [
         (item["start_ms"], item["end_ms"], item["text"]) for item in labels if item["text"]
@@ -62,7 +66,7 @@ def test_hostile_words_make_no_cues_of_their_own(write: Callable) -> None:
 
 def test_a_textgrid_comes_back(synthetic: Path) -> None:
     with open_tables(str(synthetic)) as tables:
-        about, _, labels = questions.video(tables, URI)
+        about, _, labels = questions.video(tables, _spoken(tables))
     made = tiers(labels)
     text = textgrid(made, about["duration_ms"])
     back = {
@@ -79,7 +83,7 @@ def test_a_textgrid_comes_back(synthetic: Path) -> None:
 
 def test_elan_reads_tiers_whose_times_are_in_order(synthetic: Path) -> None:
     with open_tables(str(synthetic)) as tables:
-        _, _, labels = questions.video(tables, URI)
+        _, _, labels = questions.video(tables, _spoken(tables))
     made = tiers([*labels, row(10**8, 10**8 + 5, HOSTILE)])
     root = ElementTree.fromstring(eaf(made, "/a b/é'\".mp4"))  # noqa: S314 - our own
     assert [child.tag for child in root][:2] == ["HEADER", "TIME_ORDER"]
