@@ -26,7 +26,7 @@ from models.emotions import EMOTIONS
 from operators.commit import Store
 from operators.schema import LABELS, SCHEMA_VERSION, SEGMENTS, WORD
 from operators.write import LABELS_ORDER, Target, canonical_json, file_names, with_labels_digest
-from pipelines import ledger, runs
+from pipelines import label_sums, ledger, runs
 from pipelines.plan import MAX_SHARD_MS, Segment, Shard, Video, pack, segments_of, to_table
 from pipelines.planner import MAX_SEGMENT_MS
 from pipelines.recipe import partition, recipe_id
@@ -296,6 +296,7 @@ def make(out: Path, size: Size, shard_ms: int = MAX_SHARD_MS) -> Iterator[int]:
         )
         runs.start(store, state, {}, recipe, to_table(planned))
     ledger.remember(store, part)
+    label_sums.refresh(store, part)
     store.clear_temporary()
 
 

@@ -1,7 +1,6 @@
 """What of an output a reader may see: committed shards of one recipe, and of each file its current version alone."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +10,7 @@ from operators.schema import SEGMENTS
 from operators.write import file_names
 from pipelines import ledger, runs
 from pipelines.errors import SettingsError
+from pipelines.snapshot import version
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,14 @@ class Committed:
     Args:
         partition: the recipe's partition.
         ledger: rows of `operators.schema.SEGMENTS`: current versions, without what a later attempt has superseded.
-        labels_by_shard: names of the labels files below OUT, by shard.
+        labels: names of the labels files below OUT, in order of what their shards hold; with the mark of their
+            content (`pipelines.snapshot.version`), which is empty where the listing shows none.
         replaced: ids of versions of files that another version has replaced, whose rows may still be in the files.
     """
 
     partition: str
     ledger: pa.Table
-    labels_by_shard: dict[str, str]
+    labels: dict[str, str]
     replaced: tuple[str, ...]
 
 
@@ -39,14 +40,19 @@ def committed(store: Store, recipe: str | None = None) -> Committed:
         OutputError: a file of the ledger is damaged.
     """
     names = store.names("segments", ".parquet")
-    partition = _partition(store, {PurePosixPath(name).parent.name for name in names}, recipe)
+    places = [name.removesuffix(".parquet").split("/")[-2:] for name in names]
+    partition = _partition(store, {folder for folder, _ in places}, recipe)
     # The listing of shards comes before their rows are read: of a shard that is committed in between, nothing is seen.
-    shards = [PurePosixPath(name).stem for name in names if PurePosixPath(name).parent.name == partition]
+    shards = [shard_id for folder, shard_id in places if folder == partition]
     rows = ledger.read(store, partition) if shards else SEGMENTS.empty_table()
     rows = rows.filter(pc.is_in(rows["shard_id"], pa.array(shards, pa.string())))
     replaced = _replaced(rows)
     current = rows.filter(pc.invert(pc.is_in(rows["video_id"], pa.array(replaced, pa.string()))))
-    return Committed(partition, current, {shard: file_names(partition, shard)[0] for shard in shards}, replaced)
+    details = store.details(f"labels/{partition}", ".parquet")
+    in_order = rows.group_by("shard_id").aggregate([("uri", "min"), ("start_ms", "min")])
+    in_order = in_order.sort_by([("uri_min", "ascending"), ("start_ms_min", "ascending"), ("shard_id", "ascending")])
+    labels = [file_names(partition, shard_id)[0] for shard_id in in_order["shard_id"].to_pylist()]
+    return Committed(partition, current, {name: version(details.get(name, {})) for name in labels}, replaced)
 
 
 def _partition(store: Store, there: set[str], recipe: str | None) -> str:

@@ -166,6 +166,8 @@ def _is_covered(row: dict[str, Any], later: list[Interval]) -> bool:
 
 def without_rows(rows: pa.Table, leaving: pa.Table) -> pa.Table:
     """The rows of the ledger but for those that `leaving` names by shard_id, video_id and start_ms."""
+    if not leaving.num_rows:
+        return rows
     names = {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
     keys = zip(*(rows[name].to_pylist() for name in _ROW_KEY), strict=True)
     return rows.filter(pa.array([key not in names for key in keys], pa.bool_()))

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import arrivals, interrupt, lease, ledger, local_engine, runs
+from operators.commit import Store
+from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
@@ -99,7 +100,7 @@ def run(
             plan = plan_it()
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
-            ledger.remember(job.store, job.partition)
+            _remember(job.store, job.partition)
             return _account(job, plan, None, 0, time.monotonic() - started)
 
         def on_stop(grace_s: float) -> None:
@@ -159,7 +160,7 @@ class _Run:
             raise
         self._held.check()
         ledger.settle(store, job.partition)
-        ledger.remember(store, job.partition)
+        _remember(store, job.partition)
         wall_s = time.monotonic() - started
         result = _account(job, plan, self._state.run_id, spilled, wall_s)
         ended = replace(
@@ -228,6 +229,12 @@ class _Run:
                 self._committed += 1
                 self._superseding.committed(self._planned[shard_id])
                 self._watcher.committed(summary)
+
+
+def _remember(store: Store, partition: str) -> None:
+    """Spare the next run, and who asks, the reading of what is there now."""
+    ledger.remember(store, partition)
+    label_sums.refresh(store, partition)
 
 
 def _account(job: Job, plan: JobPlan, run_id: str | None, spilled_bytes: int, wall_s: float) -> Result:

@@ -37,7 +37,7 @@ def refresh(store: Store, partition: str, read_one: Reader) -> None:
 
 def _tagged(store: Store, partition: str, read_one: Reader) -> tuple[pa.Table, bool]:
     """The rows, each with its file and that file's version, and whether the snapshot doesn't have them so."""
-    versions = {name: _version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
+    versions = {name: version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
     kept, dropped = _still_true(_stored(store, partition), versions)
     known = set(pc.unique(kept[_FILE]).to_pylist())
     missing = [name for name in versions if name not in known]
@@ -71,7 +71,7 @@ def _stored(store: Store, partition: str) -> pa.Table:
     return _SCHEMA.empty_table()
 
 
-def _version(info: dict[str, Any]) -> str:
+def version(info: dict[str, Any]) -> str:
     """A mark of a file's content by its listing; empty where the store tells too little."""
     etag = info.get("ETag") or info.get("etag")
     if etag:

@@ -1,9 +1,11 @@
 """The SQL views over an output: what columns they have, and how they come from the two tables that are committed.
 
-`label_rows` and `segment_rows` are the rows as they are stored, `replaced` the ids of versions that count no more.
+`label_rows` and `segment_rows` are the rows as they are stored, `stored_sums` and `other_sums` what labels add up to
+(`pipelines.label_sums`), `replaced` the ids of versions that count no more.
 """
 
-from models.emotions import EMOTIONS
+from models.emotions import EMOTIONS, MODALITIES
+from pipelines.label_sums import SUMMED
 
 MS_PER_MINUTE = 60_000
 
@@ -13,10 +15,10 @@ SELECT *,
        start_ms / 1000 AS start_s,
        end_ms / 1000 AS end_s,
        (end_ms - start_ms) / 1000 AS duration_s
-FROM label_rows
+FROM stored.label_rows
 """
 
-NOT_REPLACED = "WHERE video_id NOT IN (SELECT video_id FROM replaced)"
+NOT_REPLACED = "WHERE video_id NOT IN (SELECT video_id FROM stored.replaced)"
 
 SEGMENTS = """
 CREATE VIEW segments AS
@@ -25,7 +27,7 @@ SELECT *,
        end_ms / 1000 AS end_s,
        duration_ms / 1000 AS duration_s,
        speech_ms / 1000 AS speech_s
-FROM segment_rows
+FROM stored.segment_rows
 """
 
 WORDS = """
@@ -36,62 +38,51 @@ SELECT video_id, uri, segment_index, utterance_index, word_index, w.word AS word
 FROM (
     SELECT video_id, uri, segment_index, utterance_index, emotion, confidence,
            unnest(words) AS w, generate_subscripts(words, 1) AS word_index
-    FROM label_rows {only_current}
+    FROM stored.label_rows {only_current}
 )
 """
 
-ANNOTATIONS = "CREATE VIEW annotations AS SELECT * FROM annotation_rows"
+ANNOTATIONS = "CREATE VIEW annotations AS SELECT * FROM stored.annotation_rows"
 
 
-def _videos(only_current: str) -> str:
-    """One row a video. Shares are of the time that was labelled, except those that say otherwise."""
-    minutes = ",\n".join(
-        f"coalesce(sum(end_ms - start_ms) FILTER (emotion = '{name}'), 0) / {MS_PER_MINUTE} AS minutes_{name}"
-        for name in EMOTIONS
-    )
-    greatest = f"greatest({', '.join(f'minutes_{name}' for name in EMOTIONS)})"
-    cases = " ".join(f"WHEN minutes_{name} = {greatest} THEN '{name}'" for name in EMOTIONS)
-    shares = ",\n".join(
-        f"sum(end_ms - start_ms) FILTER (has_{name}) / sum(end_ms - start_ms) AS {name}_share"
-        for name in ("text", "audio", "face")
-    )
-    from_labels = ", ".join(
-        [f"coalesce(minutes_{name}, 0) AS minutes_{name}" for name in EMOTIONS]
-        + [f"coalesce({name}_share, 0) AS {name}_share" for name in ("text", "audio", "face")]
-    )
-    return f"""
+_OF_LABELS = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
+
+_MINUTES = ", ".join(f"coalesce(ms_{name}, 0) / {MS_PER_MINUTE} AS minutes_{name}" for name in EMOTIONS)
+_SHARES = ", ".join(f"coalesce(ms_{name} / labelled_ms, 0) AS {name}_share" for name in MODALITIES)
+_MOST = f"greatest({', '.join(f'ms_{name}' for name in EMOTIONS)})"
+_DOMINANT = "CASE " + " ".join(f"WHEN ms_{name} = {_MOST} THEN '{name}'" for name in EMOTIONS) + " END"
+
+VIDEOS = f"""
 CREATE VIEW videos AS
 WITH of_labels AS (
-    SELECT video_id, sum(end_ms - start_ms) AS labelled_ms, avg(confidence) AS mean_confidence,
-           {minutes},
-           {shares},
-           sum(face_coverage * (end_ms - start_ms)) / sum(end_ms - start_ms) AS face_coverage
-    FROM label_rows {only_current}
-    GROUP BY video_id
+    SELECT video_id, {_OF_LABELS} FROM stored.label_sums GROUP BY video_id
 ), of_segments AS (
     SELECT video_id, any_value(uri) AS uri, max(duration_ms) AS duration_ms, any_value(width) AS width,
            any_value(height) AS height, any_value(fps) AS fps, any_value(video_codec) AS video_codec,
            any_value(audio_codec) AS audio_codec, count(*) AS segments,
-           count(*) FILTER (status IN (SELECT status FROM failed_statuses)) AS failed_segments,
-           CASE WHEN count(DISTINCT status) = 1 THEN any_value(status)
-                WHEN failed_segments > 0 THEN 'failed_in_part' ELSE 'mixed' END AS status,
+           count(*) FILTER (status IN (SELECT status FROM stored.failed_statuses)) AS failed_segments,
+           CASE WHEN count(DISTINCT status) = 1 THEN any_value(status) ELSE 'mixed' END AS status,
            any_value(reason) AS reason, sum(utterances)::BIGINT AS utterances,
            coalesce(sum(speech_ms), 0)::BIGINT AS speech_ms, max(finished_at) AS finished_at
-    FROM segment_rows GROUP BY video_id
+    FROM stored.segment_rows GROUP BY video_id
 )
-SELECT s.video_id, s.uri, s.status, s.reason, s.duration_ms, s.duration_ms / 1000 AS duration_s,
-       s.utterances, CASE WHEN labelled_ms > 0 THEN CASE {cases} END END AS dominant, mean_confidence,
-       {from_labels},
-       coalesce(face_coverage, 0) AS face_coverage,
+SELECT s.video_id, s.uri, s.status, s.reason, s.duration_ms, s.duration_ms / 1000 AS duration_s, s.utterances,
+       {_DOMINANT} AS dominant, confidence / rows AS mean_confidence, {_MINUTES}, {_SHARES},
+       coalesce(face_coverage_ms / labelled_ms, 0) AS face_coverage,
        CASE WHEN s.duration_ms > 0 THEN s.speech_ms / s.duration_ms END AS speech_share,
        CASE WHEN s.duration_ms > 0 THEN coalesce(labelled_ms, 0) / s.duration_ms END AS labelled_share,
        s.segments, s.failed_segments, s.width, s.height, s.fps, s.video_codec, s.audio_codec, s.finished_at
 FROM of_segments s LEFT JOIN of_labels USING (video_id)
 """  # noqa: S608 - our own words
+"""One row a video. `text_share`, `audio_share`, `face_share` and `face_coverage` are of the time that was labelled."""
 
 
 def statements(has_replaced: bool, has_annotations: bool) -> list[str]:
     """What makes the views, one statement each."""
     only_current = NOT_REPLACED if has_replaced else ""
-    made = [LABELS + only_current, SEGMENTS, _videos(only_current), WORDS.format(only_current=only_current)]
+    sums = " UNION ALL BY NAME ".join(
+        f"FROM {source} {only_current}" for source in ("stored.stored_sums", "stored.other_sums")
+    )
+    made = [f"CREATE VIEW stored.label_sums AS {sums}", LABELS + only_current, SEGMENTS, VIDEOS]
+    made.append(WORDS.format(only_current=only_current))
     return [*made, ANNOTATIONS] if has_annotations else made

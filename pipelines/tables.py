@@ -4,26 +4,31 @@ DuckDB reads the committed files and nothing else: it opens no other path or add
 memory, and its settings are locked.
 """
 
+import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from operators.commit import Store
 from operators.schema import FAILED, LABELS
 from pipelines import committed as committing
-from pipelines import job, table_views
+from pipelines import job, label_sums, table_views
 from pipelines.committed import Committed
+from pipelines.label_sums import SUMS, SUMS_SCHEMA
 from pipelines.read_only import checked
 from pipelines.storage import explained
 
 MEMORY_MB = 1024
 SPILL_MB = 20_000
 """What a query may keep in memory, and beyond that in a temporary folder, which goes when the tables are closed."""
+
+BATCH_ROWS = 10_000
 
 ANNOTATIONS = "annotations"
 
@@ -34,7 +39,7 @@ _ALL_OFF = {
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
 }
-_GLOB = "*?["
+_GLOB = re.compile(r"[*?\[]")
 
 
 class Tables:
@@ -44,6 +49,7 @@ class Tables:
         connection: takes any SQL of ours, with parameters; `connection.cursor()` for another thread.
         partition: the recipe's partition.
         committed: what was committed when it was opened; the views show no more than that.
+        unsummed: the labels files whose sums were not stored; they are added up when a question needs them.
     """
 
     def __init__(self, store: Store, committed: Committed, memory_mb: int = MEMORY_MB) -> None:
@@ -55,8 +61,8 @@ class Tables:
         self.connection = duckdb.connect(config={**limits, **_ALL_OFF, "max_temp_directory_size": f"{SPILL_MB}MB"})
         if not store.local:
             self.connection.register_filesystem(store.filesystem)
-        files = self._add_views()
-        self._lock(files)
+        self._add_views()
+        self._lock()
 
     def __enter__(self) -> "Tables":
         return self
@@ -71,61 +77,82 @@ class Tables:
         self.connection.close()
         shutil.rmtree(self._spill, ignore_errors=True)
 
-    def query(self, sql: str) -> duckdb.DuckDBPyConnection:
-        """Run a query that somebody else wrote; its result waits on a cursor of its own, to be fetched in pieces.
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        """Run a query that somebody else wrote; its rows come in batches, as they are read.
 
         Raises:
             NotReadOnlyError: it does more than read.
             duckdb.Error: it is wrong.
         """
-        cursor = self.connection.cursor()
-        return cursor.execute(checked(cursor, sql))
+        query = checked(self.connection.cursor(), sql)
+        return self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+
+    def explain(self, sql: str) -> str:
+        """How DuckDB would answer a query that somebody else wrote; raises as `query`."""
+        query = checked(self.connection.cursor(), sql)
+        rows = self.connection.cursor().execute(f"EXPLAIN {query}").fetchall()
+        return "\n".join(str(row[1]) for row in rows)
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of each view."""
+        query = "SELECT table_name, list(column_name ORDER BY ordinal_position) FROM information_schema.columns "
+        rows = self.connection.cursor().execute(f"{query} WHERE table_schema = 'main' GROUP BY 1").fetchall()
+        return {str(name): list(names) for name, names in rows}
 
     def arrow(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
         """The result of a query of ours, as a whole."""
         return self.connection.cursor().sql(sql, params=parameters).to_arrow_table()
 
-    def _add_views(self) -> list[str]:
-        """Make the views; returns the paths of the files that they read."""
-        connection = self.connection
-        label_files = [self._address(name) for name in self.committed.labels_by_shard.values()]
-        annotation_files = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
+    def rows_in(self, names: Iterable[str]) -> str:
+        """SQL for the label rows in some of the labels files of `committed`; replaced versions are among them."""
+        paths = [_quoted(_literal(self._address(name))) for name in names]
+        return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)" if paths else "stored.no_labels"
+
+    def _add_views(self) -> None:
+        connection, found = self.connection, self.committed
+        stored = label_sums.read(self.store, self.partition, found.labels, SUMS_SCHEMA.names)
+        summed = set(pc.unique(stored["file"]).to_pylist())
         tables = {
-            "segment_rows": self.committed.ledger,
-            "replaced": pa.table({"video_id": pa.array(self.committed.replaced, pa.string())}),
+            "segment_rows": found.ledger,
+            "replaced": pa.table({"video_id": pa.array(found.replaced, pa.string())}),
             "failed_statuses": pa.table({"status": pa.array(FAILED)}),
+            "stored_sums": stored,
+            "no_labels": LABELS.empty_table(),
         }
-        if not label_files:
-            tables["label_rows"] = LABELS.empty_table()
+        connection.execute("CREATE SCHEMA stored")
         for name, table in tables.items():
-            connection.from_arrow(table).create(name)
-        if label_files:
-            connection.read_parquet([_literal(path) for path in label_files], hive_partitioning=False).create_view(
-                "label_rows"
-            )
-        if annotation_files:
-            connection.read_parquet(
-                [_literal(path) for path in annotation_files], hive_partitioning=False, union_by_name=True
-            ).create_view("annotation_rows")
-        for statement in table_views.statements(bool(self.committed.replaced), bool(annotation_files)):
+            connection.from_arrow(table).create(f"stored.{name}")
+        self.unsummed = [name for name in found.labels if name not in summed]
+        others = SUMS.format(keys="video_id", rows=self.rows_in(self.unsummed))
+        connection.execute(f"CREATE VIEW stored.label_rows AS FROM {self.rows_in(found.labels)}")
+        connection.execute(f"CREATE VIEW stored.other_sums AS {others}")
+        annotations = [self._address(name) for name in self.store.names(ANNOTATIONS, ".parquet")]
+        if annotations:
+            paths = ", ".join(_quoted(_literal(path)) for path in annotations)
+            read = f"read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+            connection.execute(f"CREATE VIEW stored.annotation_rows AS FROM {read}")
+        for statement in table_views.statements(bool(found.replaced), bool(annotations)):
             connection.execute(statement)
-        return label_files + annotation_files
 
     def _address(self, name: str) -> str:
         path = self.store.path(name)
         return path if self.store.local else str(self.store.filesystem.unstrip_protocol(path))
 
-    def _lock(self, files: Sequence[str]) -> None:
-        allowed = {path for name in files for path in (name, _literal(name))}
-        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(allowed))
-        self.connection.execute(f"SET allowed_paths = [{paths}]")
+    def _lock(self) -> None:
+        folders = [self._address(name) for name in (f"labels/{self.partition}", ANNOTATIONS)]
+        allowed = ", ".join(_quoted(path) for folder in folders for path in {f"{folder}/", f"{_literal(folder)}/"})
+        self.connection.execute(f"SET allowed_directories = [{allowed}]")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
 
 
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _literal(path: str) -> str:
     """A path in the notation of patterns, which is what DuckDB takes for one."""
-    return "".join(f"[{char}]" if char in _GLOB else char for char in path)
+    return _GLOB.sub(r"[\g<0>]", path)
 
 
 def open_tables(out: str, recipe: str | None = None, memory_mb: int = MEMORY_MB) -> Tables:

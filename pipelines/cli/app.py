@@ -6,10 +6,27 @@ from typing import Annotated
 import typer
 
 from operators.commit import OutputError
-from pipelines.cli import config, evaluate, label, nightly, plan, retry, status, train, validate
+from pipelines.cli import (
+    config,
+    evaluate,
+    export,
+    label,
+    nightly,
+    plan,
+    query,
+    questions,
+    retry,
+    status,
+    train,
+    validate,
+)
 from pipelines.cli.console import errors
 from pipelines.cli.models import app as models_app
+from pipelines.cli.sparing import spare_pandas
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
+
+QUICK = ("query", "stats", "top", "find", "video", "export")
+"""Commands that make no data frames, and are worth a fast start."""
 
 app = typer.Typer(
     name="fv2es",
@@ -26,6 +43,12 @@ app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="retry", epilog=retry.EXAMPLES)(retry.retry)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.command(name="status", epilog=status.EXAMPLES)(status.status)
+app.command(name="query", epilog=query.EXAMPLES)(query.query)
+app.command(name="stats", epilog=questions.STATS_EXAMPLES)(questions.stats)
+app.command(name="top", epilog=questions.TOP_EXAMPLES)(questions.top)
+app.command(name="find", epilog=questions.FIND_EXAMPLES)(questions.find)
+app.command(name="video", epilog=questions.VIDEO_EXAMPLES)(questions.video)
+app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(name="train", epilog=train.EXAMPLES)(train.train)
 app.add_typer(models_app, name="models", help="The weights that FV2ES runs on: list, info, pull, verify.")
@@ -48,6 +71,8 @@ def _version(
 
 def main() -> None:
     """Run the command line; errors that are the user's to mend are one message, not a traceback."""
+    if sys.argv[1:2] and sys.argv[1] in QUICK:
+        spare_pandas()
     try:
         app()
     except SettingsError as error:
