@@ -108,10 +108,10 @@ def drift_plot(drift: Sequence[Drift]) -> str:
         for at, (axes, emotion) in enumerate(zip(panels, EMOTIONS, strict=False)):
             _drift_panel(axes, drift, at, emotion)
         panels[-1].plot([run.mean_confidence for run in drift], color=INK, marker="o", markersize=3.5)
+        panels[-1].set_ylim(0, 1)
         panels[-1].set_title("mean confidence", loc="left", fontsize=FONT_POINTS)
         for axes in panels:
             axes.set_xticks([])
-            axes.set_ylim(bottom=0)
             axes.yaxis.set_major_formatter(PERCENT)
             axes.yaxis.set_major_locator(MaxNLocator(3))
             _grid(axes, "y")
@@ -130,6 +130,7 @@ def _drift_panel(axes: Axes, drift: Sequence[Drift], at: int, emotion: str) -> N
     )  # fmt: skip
     shifted = [number for number in runs if emotion in drift[number].shifted]
     axes.plot(shifted, [shares[number] for number in shifted], "o", markersize=10, mfc="none", mec=INK, mew=1.5)
+    axes.set_ylim(0, max(max(s + m for s, m in zip(shares, margins, strict=True)) * 1.1, 0.01))
     axes.set_title(emotion, loc="left", fontsize=FONT_POINTS)
 
 
