@@ -152,11 +152,10 @@ class Store:
         self.filesystem.invalidate_cache()
         prefix = len(self._base) + 1
         with self._reading(folder):
-            if not self.filesystem.exists(self.path(folder)):
+            path = self.path(folder)
+            if not self.filesystem.exists(path):
                 return {}
-            found = (
-                _files_below(self.path(folder)) if self.local else self.filesystem.find(self.path(folder), detail=True)
-            )
+            found = _files_below(path) if self.local else self.filesystem.find(path, detail=True)
         return {path[prefix:]: found[path] for path in sorted(found) if path.endswith(suffix)}
 
     def remove(self, name: str) -> None:

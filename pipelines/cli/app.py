@@ -17,6 +17,7 @@ from pipelines.cli import (
     plan,
     query,
     questions,
+    report,
     retry,
     status,
     submit,
@@ -54,6 +55,7 @@ app.command(name="stats", epilog=questions.STATS_EXAMPLES)(questions.stats)
 app.command(name="top", epilog=questions.TOP_EXAMPLES)(questions.top)
 app.command(name="find", epilog=questions.FIND_EXAMPLES)(questions.find)
 app.command(name="video", epilog=questions.VIDEO_EXAMPLES)(questions.video)
+app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(name="train", epilog=train.EXAMPLES)(train.train)

@@ -1,4 +1,4 @@
-"""A folder in the layout of Hugging Face's datasets: data/*.parquet, and a card (README.md) with its metadata in YAML."""
+"""A folder in the layout of Hugging Face's datasets: data/*.parquet, and a card with metadata in YAML (README.md)."""
 
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ ROWS_PER_FILE = 1_000_000
 CARD = """\
 # Emotions in videos, labelled by FV2ES
 
-{utterances:,} utterances of {videos:,} videos ({hours:,.1f} hours), one row each: its times, its words, and a probability
-for each of seven emotions. Recipe `{recipe}`, model {models}.
+{utterances:,} utterances of {videos:,} videos ({hours:,.1f} hours), one row each: its times, its words, and a
+probability for each of seven emotions. Recipe `{recipe}`, model {models}.
 
 | column | what it holds |
 |---|---|
@@ -28,8 +28,8 @@ for each of seven emotions. Recipe `{recipe}`, model {models}.
     from datasets import load_dataset
     rows = load_dataset("path/to/this/folder", split="train")
 
-Labels were made by a model and are guesses about expression, not about what people feel. Addresses and words may tell who
-people are: look at both before you give this folder away. The weights are for non-commercial use.
+Labels were made by a model and are guesses about expression, not about what people feel. Addresses and words may tell
+who people are: look at both before you give this folder away. The weights are for non-commercial use.
 """
 
 

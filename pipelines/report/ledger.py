@@ -16,7 +16,7 @@ STAGES = ("decode", "faces", "transcribe", "infer")
 _TOTALS = """
 SELECT count(*) AS files, count(*) FILTER (failed) AS files_failed, coalesce(sum(ms), 0)::BIGINT AS media_ms,
        coalesce(sum(speech_ms), 0)::BIGINT AS speech_ms
-FROM (SELECT bool_or(status IN (SELECT status FROM failed_statuses)) AS failed, max(duration_ms) AS ms,
+FROM (SELECT bool_or(status IN (SELECT status FROM stored.failed_statuses)) AS failed, max(duration_ms) AS ms,
              sum(speech_ms) AS speech_ms FROM segments GROUP BY video_id)
 """
 _STATUSES = """
@@ -26,7 +26,7 @@ FROM segments GROUP BY status ORDER BY segments DESC, status
 _FAILURES = f"""
 SELECT status, reason, bool_or(retryable) AS retryable, count(DISTINCT video_id) AS files, count(*) AS segments,
        list_sort(list_distinct(min(uri, {4 * EXAMPLES})))[:{EXAMPLES}] AS examples
-FROM segments WHERE status IN (SELECT status FROM failed_statuses)
+FROM segments WHERE status IN (SELECT status FROM stored.failed_statuses)
 GROUP BY status, reason ORDER BY files DESC, segments DESC, status, reason
 """  # noqa: S608 - our own words
 _LANGUAGES = """
@@ -39,7 +39,7 @@ _STAGES = " UNION ALL ".join(
                quantile_cont(60000 * x / length_ms, .5) AS median_s, quantile_cont(60000 * x / length_ms, .95) AS p95_s
         FROM (SELECT {name}_s AS x, end_ms - start_ms AS length_ms FROM segments
               WHERE end_ms > start_ms AND {name}_s IS NOT NULL
-                    AND status NOT IN (SELECT status FROM failed_statuses))"""  # noqa: S608
+                    AND status NOT IN (SELECT status FROM stored.failed_statuses))"""  # noqa: S608
     for name in STAGES
 )
 
