@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from operators.commit import Store
 from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage

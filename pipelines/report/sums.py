@@ -76,7 +76,8 @@ def drift(sums: Sums) -> tuple[tuple[Drift, ...], int]:
     ms = sums.columns("ms")
     heard = sums.columns("ms", MODALITIES)
     utterances, confidence = sums.column("utterances"), sums.column("confidence")
-    firsts = np.flatnonzero(np.concatenate([[True], run_ids[1:] != run_ids[:-1]])) if len(run_ids) else []
+    begins = np.concatenate([[True], run_ids[1:] != run_ids[:-1]]) if len(run_ids) else np.empty(0, bool)
+    firsts = np.flatnonzero(begins)
     found = []
     for first in firsts[-MAX_RUNS:]:
         own = run_ids == run_ids[first]
