@@ -19,6 +19,8 @@ SMALLEST_DECODER_CPUS = 0.01
 DECODERS_A_TRANSCRIBER = 2
 DECODERS_AN_INFERRER = 8
 DECODERS_A_WRITER = 64
+GROWTH = 4
+"""Where no number is set, decoders wait for so many times the CPUs that there are: those of machines that join."""
 MOST_ON_A_GPU = 4
 """Processes that share a GPU: each keeps its models and its CUDA context in the GPU's memory."""
 
@@ -36,14 +38,18 @@ class Node:
 
 @dataclass(frozen=True)
 class Pool:
-    """The workers of a stage: how many there are at first, how many there may be (None: no limit), what each takes."""
+    """The workers of a stage: how many there are at first, how many there may be, what each takes.
+
+    `eager`: all that there may be are asked for at once, and wait where there is no room for them yet.
+    """
 
     size: int
-    most: int | None
+    most: int
     cpus: float
     gpus: float = 0.0
     resources: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    eager: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def pools_here(settings: EngineSettings, cpus: int) -> Pools:
 
 
 def pools_of_cluster(settings: EngineSettings, nodes: Sequence[Node]) -> Pools:
-    """Pools for a cluster as it is, which grow with it where no size is set. Those that use GPUs have a fixed size.
+    """Pools for a cluster as it is, which grow with it. Those that use GPUs have a fixed size.
 
     Raises:
         SettingsError: the cluster has not what was asked for, and doesn't grow.
@@ -102,16 +108,17 @@ def pools_of_cluster(settings: EngineSettings, nodes: Sequence[Node]) -> Pools:
         cpus, room = spare, 1
     decoders = settings.workers if grows else min(settings.workers or room, room)
     gpus = settings.gpus if settings.gpus is not None else sum(math.floor(node.free.get("GPU", 0)) for node in nodes)
-    return _pools(settings, decoders or 1, settings.workers, cpus, gpus, crowded=not room and not grows)
+    decoders = decoders or 1
+    return _pools(settings, decoders, settings.workers or GROWTH * decoders, cpus, gpus, crowded=not room and not grows)
 
 
 def _pools(
-    settings: EngineSettings, decoders: int, most: int | None, cpus: float, gpus: float, crowded: bool = False
+    settings: EngineSettings, decoders: int, most: int, cpus: float, gpus: float, crowded: bool = False
 ) -> Pools:
     def for_decoders(each: int, set_to: int | None) -> Pool:
         if set_to:
             return Pool(set_to, set_to, OTHER_CPUS)
-        return Pool(-(-decoders // each), -(-most // each) if most else None, OTHER_CPUS)
+        return Pool(-(-decoders // each), -(-most // each), OTHER_CPUS)
 
     transcribe = for_decoders(DECODERS_A_TRANSCRIBER, settings.transcribers)
     infer = for_decoders(DECODERS_AN_INFERRER, settings.inferrers)
@@ -123,7 +130,7 @@ def _pools(
             f"decoders: {OTHERS_A_DECODER} for each is the most."
         )
     return Pools(
-        decode=Pool(decoders, most, cpus, 0.0, settings.decode_resources, settings.decode_labels),
+        decode=Pool(decoders, most, cpus, 0.0, settings.decode_resources, settings.decode_labels, eager=True),
         transcribe=transcribe,
         infer=infer,
         write=for_decoders(DECODERS_A_WRITER, None),

@@ -90,9 +90,13 @@ def run(
 
 
 def _strategy(pool: Pool, blocks: int) -> ActorPoolStrategy:
-    """No more workers than shards; a pool that may grow is held to no least size, so that it never waits for one."""
-    most = min(pool.most or blocks, blocks)
-    size = min(pool.size, most)
+    """No more workers than shards; a pool that may grow is held to no least size, so that it never waits for one.
+
+    Decoders are all asked for at once, and Ray starts them as there is room: Ray Data's own scaling left machines that
+    joined without any.
+    """
+    most = min(pool.most, blocks)
+    size = most if pool.eager else min(pool.size, most)
     if size == most:
         return ActorPoolStrategy(size=size)
     return ActorPoolStrategy(min_size=1, max_size=most, initial_size=size)

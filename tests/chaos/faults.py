@@ -135,9 +135,9 @@ def kill_worker(watch: Path, stage: str, rng: random.Random, latest_s: float = 1
         note.unlink()
 
 
-def wait_for_commits(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_commits(out: Path, count: int, process: subprocess.Popen[bytes], limit_s: float = START_LIMIT_S) -> None:
     """Wait until so many shards are committed, or the run has ended."""
-    deadline = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + limit_s
     while len(list(out.glob("segments/**/*.parquet"))) < count and process.poll() is None:
         assert time.monotonic() < deadline, f"{count} commits did not come"
         time.sleep(0.05)

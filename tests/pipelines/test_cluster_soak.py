@@ -173,7 +173,7 @@ def test_the_section_on_a_cluster_is_true_as_written(demo_corpus: Path) -> None:
             wait_for(dashboard, env, base / "head" / "log")
             log = (base / "submitted").open("wb")
             process = subprocess.Popen(words("fv2es submit"), env=env, stdout=log, stderr=log)
-            faults.wait_for_commits(base / "out", 1, process)
+            faults.wait_for_commits(base / "out", 1, process, limit_s=1200)
             assert process.poll() is None, (base / "submitted").read_text()
             listed = run("fv2es jobs list").stdout
             assert "running" in listed
