@@ -22,11 +22,12 @@ QUALITY = 80  # of WebP, of 100
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
-def take(browser: Browser, address: str, scheme: Literal["light", "dark"], to: Path) -> None:
-    """What a page shows first, as a WebP of the browser's window."""
+def take(browser: Browser, address: str, scheme: Literal["light", "dark"], to: Path, without: str) -> None:
+    """What a page shows first but for some parts, as a WebP of the browser's window."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": DESK[0], "height": DESK[1]})
     page = context.new_page()
     page.goto(address)
+    page.add_style_tag(content=f"{without} {{ display: none }}")
     pixels = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
     cv2.imwrite(str(to), pixels, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
     context.close()
@@ -34,12 +35,12 @@ def take(browser: Browser, address: str, scheme: Literal["light", "dark"], to: P
 
 
 def report(browser: Browser, out: Path, folder: Path) -> None:
-    """The report, light and dark."""
+    """The report, light and dark: its head and the section on emotions."""
     with tempfile.TemporaryDirectory() as temporary, open_tables(str(out)) as tables:
         page = Path(temporary) / "report.html"
         page.write_text(render_page(gather(tables, str(out))), "utf-8")
         for scheme in SCHEMES:
-            take(browser, page.as_uri(), scheme, folder / f"report-{scheme}.webp")
+            take(browser, page.as_uri(), scheme, folder / f"report-{scheme}.webp", without="#files")
 
 
 def main(
