@@ -14,7 +14,7 @@ from pipelines.report.facts import Coverage, Drift, Emotion, Stage
 
 WIDTH_INCHES = 4.8
 FONT_POINTS = 11
-INK, ACCENT, LINE, SOFT = (COLOURS[name] for name in ("ink", "accent", "line", "soft"))
+INK, ACCENT, LINE, PAPER = (COLOURS[name] for name in ("ink", "accent", "line", "paper"))
 PERCENT = PercentFormatter(1, decimals=0)
 
 
@@ -29,7 +29,9 @@ def emotions_plot(emotions: Sequence[Emotion]) -> str:
         axes.barh(
             rows, [item.share for item in emotions], color=[COLOURS[item.emotion] for item in emotions], height=0.62
         )
-        axes.plot([item.expected_share for item in emotions], rows, "|", color=INK, markersize=17, markeredgewidth=2)
+        expected = [item.expected_share for item in emotions]
+        for colour, width in ((PAPER, 5), (INK, 2)):  # a rim, so that it stands out from any bar
+            axes.plot(expected, rows, "|", color=colour, markersize=17, markeredgewidth=width)
         for row, item in enumerate(emotions):
             at = max(item.share, item.expected_share) + widest * 0.03
             axes.text(at, row, f"{item.share:.1%}", va="center", ha="left")

@@ -76,8 +76,7 @@ def drift(sums: Sums) -> tuple[tuple[Drift, ...], int]:
     ms = sums.columns("ms")
     heard = sums.columns("ms", MODALITIES)
     utterances, confidence = sums.column("utterances"), sums.column("confidence")
-    begins = np.concatenate([[True], run_ids[1:] != run_ids[:-1]]) if len(run_ids) else np.empty(0, bool)
-    firsts = np.flatnonzero(begins)
+    firsts = [at for at in range(len(run_ids)) if at == 0 or run_ids[at] != run_ids[at - 1]]
     found = []
     for first in firsts[-MAX_RUNS:]:
         own = run_ids == run_ids[first]

@@ -17,7 +17,7 @@ CONTRAST = "getComputedStyle(document.body).backgroundColor"
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
-    for _ in make(folder / "out", Size(videos=40, rows=2_000, nights=3)):
+    for _ in make(folder / "out", Size(videos=40, rows=2_000, nights=2)):
         pass
     with open_tables(str(folder / "out")) as tables:
         (folder / "report.html").write_text(render_page(gather(tables, "a corpus")), "utf-8")
@@ -68,7 +68,7 @@ def test_a_screen_reader_hears_what_plots_say(open_page: OpenPage, address: str)
         said[3],
         "Seconds of work for a minute of media",
     ]
-    assert said[3].startswith("Share of labelled time of each emotion over 3 runs")
+    assert said[3].startswith("Share of labelled time of each emotion over 2 runs")
     headings = page.get_by_role("heading", level=2).all_inner_texts()
     assert len(headings) == 7
 

@@ -46,7 +46,7 @@ def test_the_page_lies_here_and_is_the_same_each_time(out: Path, tmp_path: Path)
     assert (done.returncode, done.stdout) == (0, "Report: my labels-report.html\n"), done.stderr
     page = (tmp_path / "my labels-report.html").read_text("utf-8")
     assert page.startswith("<!doctype html>")
-    assert "utterances in 12 files labelled" in page
+    assert "utterances were labelled from 2026-01-05 to 2026-01-06." in " ".join(page.split())
     assert page_of(out, str(out)) == page
     assert "UTC from the rows" not in page
 
@@ -105,6 +105,7 @@ def test_a_corpus_that_all_failed_has_a_page(tmp_path: Path) -> None:
     commit(tmp_path / "out", Segment(BROKEN, 0, 0, 0))
     page = page_of(tmp_path / "out")
     assert "No utterance has been labelled." in page
+    assert "1 of 1 file could not be labelled in whole." in page
     assert "of no use" in page
 
 
