@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.schema import FAILED, LABELS
 from pipelines import committed as committing
 from pipelines import job, label_sums, table_views
@@ -29,6 +29,9 @@ SPILL_MB = 20_000
 """What a query may keep in memory, and beyond that in a temporary folder, which goes when the tables are closed."""
 
 BATCH_ROWS = 10_000
+
+ATTEMPTS = 5
+"""A run at work on the output may take away a file between our listing and our reading: then all is read anew."""
 
 ANNOTATIONS = "annotations"
 
@@ -170,4 +173,16 @@ def open_tables(out: str, recipe: str | None = None, memory_mb: int = MEMORY_MB)
     """
     store = job.open_output(out)
     with explained(out):
-        return Tables(store, committing.committed(store, recipe), memory_mb)
+        return _opened(store, recipe, memory_mb)
+
+
+def _opened(store: Store, recipe: str | None, memory_mb: int) -> Tables:
+    for _ in range(ATTEMPTS):
+        try:
+            return Tables(store, committing.committed(store, recipe), memory_mb)
+        except (FileNotFoundError, duckdb.IOException) as error:
+            why = str(error).splitlines()[0]
+    raise OutputError(
+        f"{store.root} can't be read: {why} `fv2es validate {store.root}` names all that is damaged; if a run is at work "
+        "on it, ask again."
+    )

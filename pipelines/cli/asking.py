@@ -12,10 +12,7 @@ from pipelines.cli.console import load_config
 from pipelines.errors import JobError, SettingsError
 from pipelines.read_only import NotReadOnlyError
 from pipelines.storage import explained
-from pipelines.tables import MEMORY_MB, Tables, open_tables
-
-ATTEMPTS = 3
-"""A run that works on the output may take away a file between our listing and our reading: then all is read anew."""
+from pipelines.tables import ATTEMPTS, MEMORY_MB, Tables, open_tables
 
 OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="The output of a job.", show_default=False)]
 RecipeOption = Annotated[
