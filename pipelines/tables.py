@@ -30,7 +30,7 @@ SPILL_MB = 20_000
 
 BATCH_ROWS = 10_000
 
-ATTEMPTS = 5
+ATTEMPTS = 8
 """A run at work on the output may take away a file between our listing and our reading: then all is read anew."""
 
 ANNOTATIONS = "annotations"
@@ -183,6 +183,6 @@ def _opened(store: Store, recipe: str | None, memory_mb: int) -> Tables:
         except (FileNotFoundError, duckdb.IOException) as error:
             why = str(error).splitlines()[0]
     raise OutputError(
-        f"{store.root} can't be read: {why} `fv2es validate {store.root}` names all that is damaged; if a run is at work "
-        "on it, ask again."
+        f"{store.root} can't be read: {why} `fv2es validate {store.root}` names all that is damaged; if a run is at "
+        "work on it, ask again."
     )
