@@ -7,7 +7,7 @@ memory, and its settings are locked.
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -88,7 +88,8 @@ class Tables:
             duckdb.Error: it is wrong.
         """
         query = checked(self.connection.cursor(), sql)
-        return self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+        rows = self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+        return pa.RecordBatchReader.from_batches(rows.schema, _batches(rows))
 
     def explain(self, sql: str) -> str:
         """How DuckDB would answer a query that somebody else wrote; raises as `query`."""
@@ -147,6 +148,14 @@ class Tables:
         self.connection.execute(f"SET allowed_directories = [{allowed}]")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
+
+
+def _batches(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches; what DuckDB says to a file while it reads comes as its own error again, not as Arrow's."""
+    try:
+        yield from rows
+    except (pa.ArrowException, OSError) as error:
+        raise duckdb.IOException(str(error)) from error
 
 
 def _quoted(text: str) -> str:

@@ -276,7 +276,7 @@ def test_beside_a_writer_no_query_sees_two_versions_of_a_file(tmp_path: Path) ->
     def keep_replacing() -> None:
         store = Store(str(root))
         for number in itertools.count(2):
-            if stop.wait(0.5):
+            if stop.wait(1.5):
                 return
             newer = Video(C.uri, 10 + number, str(number), 120_000, 64, 36, 25.0, "h264", "aac")
             known = ledger.read(store, "recipe=aa")
