@@ -7,7 +7,7 @@ memory, and its settings are locked.
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.schema import FAILED, LABELS
 from pipelines import committed as committing
 from pipelines import job, label_sums, table_views
@@ -29,6 +29,9 @@ SPILL_MB = 20_000
 """What a query may keep in memory, and beyond that in a temporary folder, which goes when the tables are closed."""
 
 BATCH_ROWS = 10_000
+
+ATTEMPTS = 8
+"""A run at work on the output may take away a file between our listing and our reading: then all is read anew."""
 
 ANNOTATIONS = "annotations"
 
@@ -85,7 +88,8 @@ class Tables:
             duckdb.Error: it is wrong.
         """
         query = checked(self.connection.cursor(), sql)
-        return self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+        rows = self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS)
+        return pa.RecordBatchReader.from_batches(rows.schema, _batches(rows))
 
     def explain(self, sql: str) -> str:
         """How DuckDB would answer a query that somebody else wrote; raises as `query`."""
@@ -146,6 +150,14 @@ class Tables:
         self.connection.execute("SET lock_configuration = true")
 
 
+def _batches(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches; what DuckDB says to a file while it reads comes as its own error again, not as Arrow's."""
+    try:
+        yield from rows
+    except (pa.ArrowException, OSError) as error:
+        raise duckdb.IOException(str(error)) from error
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -170,4 +182,16 @@ def open_tables(out: str, recipe: str | None = None, memory_mb: int = MEMORY_MB)
     """
     store = job.open_output(out)
     with explained(out):
-        return Tables(store, committing.committed(store, recipe), memory_mb)
+        return _opened(store, recipe, memory_mb)
+
+
+def _opened(store: Store, recipe: str | None, memory_mb: int) -> Tables:
+    for _ in range(ATTEMPTS):
+        try:
+            return Tables(store, committing.committed(store, recipe), memory_mb)
+        except (FileNotFoundError, duckdb.IOException) as error:
+            why = str(error).splitlines()[0]
+    raise OutputError(
+        f"{store.root} can't be read: {why} `fv2es validate {store.root}` names all that is damaged; if a run is at "
+        "work on it, ask again."
+    )

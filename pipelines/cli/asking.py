@@ -12,10 +12,7 @@ from pipelines.cli.console import load_config
 from pipelines.errors import JobError, SettingsError
 from pipelines.read_only import NotReadOnlyError
 from pipelines.storage import explained
-from pipelines.tables import MEMORY_MB, Tables, open_tables
-
-ATTEMPTS = 3
-"""A run that works on the output may take away a file between our listing and our reading: then all is read anew."""
+from pipelines.tables import ATTEMPTS, MEMORY_MB, Tables, open_tables
 
 OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="The output of a job.", show_default=False)]
 RecipeOption = Annotated[
@@ -23,31 +20,30 @@ RecipeOption = Annotated[
     typer.Option("--recipe", help="Of this recipe, by its id or how that begins; else the latest.", show_default=False),
 ]
 
-_MISSING = ("No files found", "Cannot open file", "No such file", "Could not read enough bytes", "HTTP conditional")
-
 Answer = TypeVar("Answer")
 
 
 def asked(
     out: str, recipe: str | None, config: Path | None, ask: Callable[[Tables], Answer], memory_mb: int = MEMORY_MB
 ) -> Answer:
-    """Open an output, ask it, and ask again should a run have changed it in between.
+    """Open an output, ask it, and ask again where it can't be read but has changed since.
 
     Raises:
         SettingsError: the question, or a setting, is wrong.
         JobError: the output can't be read.
     """
     load_config(config).storage.apply()
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with explained(out), open_tables(out, recipe, memory_mb) as tables, explaining_sql(tables):
-                return ask(tables)
-        except duckdb.IOException as error:
-            if attempt == ATTEMPTS or not any(sign in str(error) for sign in _MISSING):
-                raise unreadable(out, error) from error
-        except duckdb.Error as error:
-            raise unreadable(out, error) from error
-    raise AssertionError
+    seen: dict[str, str] = {}
+    for _ in range(ATTEMPTS):
+        with explained(out), open_tables(out, recipe, memory_mb) as tables:
+            try:
+                with explaining_sql(tables):
+                    return ask(tables)
+            except duckdb.Error as error:
+                if tables.committed.labels == seen:
+                    raise unreadable(out, error) from error
+                seen, why = tables.committed.labels, error
+    raise unreadable(out, why) from why
 
 
 def unreadable(out: str, error: Exception) -> JobError:

@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
+import duckdb
 import pyarrow as pa
 import typer
 from rich.table import Table
@@ -88,7 +89,10 @@ def _write(rows: pa.RecordBatchReader, form: Format, output: Path | None) -> Non
         # Whatever is wrong with the question shows at its first batch, and before anything is printed.
         first = next(iter(rows), None)
         batches = itertools.chain([] if first is None else [first], rows)
-        write(pa.RecordBatchReader.from_batches(rows.schema, batches), sys.stdout.buffer)
+        try:
+            write(pa.RecordBatchReader.from_batches(rows.schema, batches), sys.stdout.buffer)
+        except duckdb.Error as error:
+            raise JobError(f"The rows printed are not all: {str(error).splitlines()[0]} Ask again.") from error
         sys.stdout.buffer.flush()
         return
     try:

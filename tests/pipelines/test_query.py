@@ -1,6 +1,8 @@
 """`fv2es query`: committed rows of current versions, in SQL that can only read."""
 
+import itertools
 import json
+import threading
 from pathlib import Path
 
 import duckdb
@@ -14,7 +16,8 @@ from benchmarks.synthetic import Size, make
 from operators.commit import Store
 from operators.schema import SCHEMA_VERSION
 from operators.write import Target, Write
-from pipelines import label_sums
+from pipelines import label_sums, ledger
+from pipelines.cli.asking import asked
 from pipelines.errors import SettingsError
 from pipelines.plan import Segment, Shard, Video
 from pipelines.read_only import NotReadOnlyError
@@ -263,3 +266,31 @@ def bytes_read(file: Path, where: str) -> int:
     sql = f"EXPLAIN (ANALYZE, FORMAT json) SELECT sum(start_ms), max(video_id) FROM '{file}' {where}"
     (row,) = duckdb.connect().execute(sql).fetchall()
     return json.loads(row[1])["io"]["total_bytes_read"]
+
+
+def test_beside_a_writer_no_query_sees_two_versions_of_a_file(tmp_path: Path) -> None:
+    """A run replaces the same file again and again, as runs do: the old rows leave, the new ones come."""
+    root, stop = tmp_path / "out", threading.Event()
+    commit(root, ONE, TWO)
+
+    def keep_replacing() -> None:
+        store = Store(str(root))
+        for number in itertools.count(2):
+            if stop.wait(1.5):
+                return
+            newer = Video(C.uri, 10 + number, str(number), 120_000, 64, 36, 25.0, "h264", "aac")
+            known = ledger.read(store, "recipe=aa")
+            old = known.filter(pa.compute.equal(known["uri"], C.uri))["video_id"].to_pylist()
+            ledger.retire(store, "recipe=aa", known, old)
+            commit(root, Shard(f"shard{number}", (Segment(newer, 0, 0, 120_000),)))
+
+    writer = threading.Thread(target=keep_replacing)
+    writer.start()
+    sql = "SELECT count(DISTINCT video_id), count(DISTINCT uri) FROM labels"
+    try:
+        for _ in range(15):
+            versions, files = asked(str(root), None, None, lambda tables: rows(tables, sql)[0])
+            assert versions == files >= 2
+    finally:
+        stop.set()
+        writer.join()
