@@ -6,7 +6,7 @@ A simulation of discrete events. The driver hands shards out, one after the othe
 pools (decode with faces, transcribe, infer, write), which share its cores evenly, as processes do; a stage begins
 nothing while too many shards wait behind it. Machines join late, are slow, are lost and replaced; a shard that was in
 the hands of a lost one begins anew elsewhere. Nothing here was measured but the costs of the stages (`--segments` reads
-them from an output of your own), of a shard in the driver, and its memory; everything else is an option.
+them from an output of your own) and the driver's memory; everything else is an assumption.
 
 What it leaves out: the network and the store (they are taken to keep up), locality (a shard stays on the machine that
 decoded it), autoscaling, and a loss of the head, which ends a run.
