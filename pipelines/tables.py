@@ -64,8 +64,12 @@ class Tables:
         self.connection = duckdb.connect(config={**limits, **_ALL_OFF, "max_temp_directory_size": f"{SPILL_MB}MB"})
         if not store.local:
             self.connection.register_filesystem(store.filesystem)
-        self._add_views()
-        self._lock()
+        try:
+            self._add_views()
+            self._lock()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Tables":
         return self
@@ -189,7 +193,7 @@ def _opened(store: Store, recipe: str | None, memory_mb: int) -> Tables:
     for _ in range(ATTEMPTS):
         try:
             return Tables(store, committing.committed(store, recipe), memory_mb)
-        except (FileNotFoundError, duckdb.IOException) as error:
+        except (FileNotFoundError, duckdb.Error) as error:
             why = str(error).splitlines()[0]
     raise OutputError(
         f"{store.root} can't be read: {why} `fv2es validate {store.root}` names all that is damaged; if a run is at "
