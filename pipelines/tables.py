@@ -5,7 +5,6 @@ memory, and its settings are locked.
 """
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -59,8 +58,8 @@ class Tables:
         self.store = store
         self.committed = committed
         self.partition = committed.partition
-        self._spill = tempfile.mkdtemp(prefix="fv2es-query-")
-        limits = {"memory_limit": f"{memory_mb}MB", "temp_directory": self._spill}
+        self._spill = tempfile.TemporaryDirectory(prefix="fv2es-query-", ignore_cleanup_errors=True)
+        limits = {"memory_limit": f"{memory_mb}MB", "temp_directory": self._spill.name}
         self.connection = duckdb.connect(config={**limits, **_ALL_OFF, "max_temp_directory_size": f"{SPILL_MB}MB"})
         if not store.local:
             self.connection.register_filesystem(store.filesystem)
@@ -82,7 +81,7 @@ class Tables:
     def close(self) -> None:
         """End the connection, and remove what it has spilled."""
         self.connection.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._spill.cleanup()
 
     def query(self, sql: str) -> pa.RecordBatchReader:
         """Run a query that somebody else wrote; its rows come in batches, as they are read.
