@@ -5,7 +5,6 @@ memory, and its settings are locked.
 """
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -59,13 +58,17 @@ class Tables:
         self.store = store
         self.committed = committed
         self.partition = committed.partition
-        self._spill = tempfile.mkdtemp(prefix="fv2es-query-")
-        limits = {"memory_limit": f"{memory_mb}MB", "temp_directory": self._spill}
+        self._spill = tempfile.TemporaryDirectory(prefix="fv2es-query-", ignore_cleanup_errors=True)
+        limits = {"memory_limit": f"{memory_mb}MB", "temp_directory": self._spill.name}
         self.connection = duckdb.connect(config={**limits, **_ALL_OFF, "max_temp_directory_size": f"{SPILL_MB}MB"})
         if not store.local:
             self.connection.register_filesystem(store.filesystem)
-        self._add_views()
-        self._lock()
+        try:
+            self._add_views()
+            self._lock()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Tables":
         return self
@@ -78,7 +81,7 @@ class Tables:
     def close(self) -> None:
         """End the connection, and remove what it has spilled."""
         self.connection.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._spill.cleanup()
 
     def query(self, sql: str) -> pa.RecordBatchReader:
         """Run a query that somebody else wrote; its rows come in batches, as they are read.
@@ -189,7 +192,7 @@ def _opened(store: Store, recipe: str | None, memory_mb: int) -> Tables:
     for _ in range(ATTEMPTS):
         try:
             return Tables(store, committing.committed(store, recipe), memory_mb)
-        except (FileNotFoundError, duckdb.IOException) as error:
+        except (FileNotFoundError, duckdb.Error) as error:
             why = str(error).splitlines()[0]
     raise OutputError(
         f"{store.root} can't be read: {why} `fv2es validate {store.root}` names all that is damaged; if a run is at "

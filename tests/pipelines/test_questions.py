@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import s3fs
 
 from benchmarks.synthetic import PHRASE, Size, make
 from models.emotions import EMOTIONS
+from operators.commit import Store
 from pipelines import label_sums, open_labels, questions
 from pipelines.errors import SettingsError
 from pipelines.phrase import may_hold, said_at, sketch, tokens
@@ -27,10 +29,11 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["with sums", "without sums"])
-def tables(synthetic: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tables:
+def tables(synthetic: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
     if request.param == "without sums":
         monkeypatch.setattr(label_sums, "FOLDER", "_runs/nothing")
-    return open_tables(str(synthetic))
+    with open_tables(str(synthetic)) as opened:
+        yield opened
 
 
 def test_top_is_what_sorting_all_rows_gives(tables: Tables) -> None:
@@ -146,7 +149,7 @@ def test_arrow_pandas_and_polars_hold_the_same(synthetic: Path) -> None:
 def test_a_bucket_is_asked_as_a_folder_is(bucket: str) -> None:
     out = f"s3://{bucket}/labels of [2026]"
     commit(out, ONE, TWO)
-    label_sums.refresh(open_tables(out).store, "recipe=aa")
+    label_sums.refresh(Store(out), "recipe=aa")
     asked = fv2es("query", out, "SELECT uri, count(*) AS n FROM labels GROUP BY uri ORDER BY uri", "--json")
     assert asked.returncode == 0, asked.stderr
     counts = [json.loads(line) for line in asked.stdout.splitlines()]
