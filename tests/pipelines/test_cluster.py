@@ -51,6 +51,7 @@ class OtherJob:
         return True
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_on_one_cpu_of_which_another_job_holds_a_part_nothing_waits_for_itself(
     undisturbed: Undisturbed, tmp_path: Path

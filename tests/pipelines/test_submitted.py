@@ -70,6 +70,7 @@ def test_a_submitted_run_gives_the_table_of_a_run_here(site: Site) -> None:
     assert "3 shards, 8.3 s of media" in shown.stdout
 
 
+@pytest.mark.soak
 def test_one_run_comes_of_two_submits_and_ctrl_c_leaves_it_and_stop_ends_it(site: Site) -> None:
     (site.base / "asleep").mkdir()
     command = [str(FV2ES), "submit", str(site.base / "asleep"), "--out", str(site.base / "never")]
