@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup weights samples demo test soak chaos lint bench lock sbom audit clean
+.PHONY: help setup weights samples demo test soak chaos lint bench pictures lock sbom audit clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -85,6 +85,9 @@ lint: $(VENV)/.installed ## Run the linter, the formatter's check and the type c
 bench: setup ## Measure speed on clips: make bench CLIPS=folder
 	@[ -n "$(CLIPS)" ] || { echo "Say on which clips: make bench CLIPS=folder-of-videos" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.speed --clips "$(CLIPS)"
+
+pictures: demo ## Take the README's pictures of the demo's output (needs Chromium)
+	@$(BIN)/python -m benchmarks.pictures $(DEMO)/out docs/pictures
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header
 

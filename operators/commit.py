@@ -5,7 +5,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +152,10 @@ class Store:
         self.filesystem.invalidate_cache()
         prefix = len(self._base) + 1
         with self._reading(folder):
-            if not self.filesystem.exists(self.path(folder)):
+            path = self.path(folder)
+            if not self.filesystem.exists(path):
                 return {}
-            found = self.filesystem.find(self.path(folder), detail=True)
+            found = _files_below(path) if self.local else self.filesystem.find(path, detail=True)
         return {path[prefix:]: found[path] for path in sorted(found) if path.endswith(suffix)}
 
     def remove(self, name: str) -> None:
@@ -180,6 +181,18 @@ class Store:
         """Remove what a killed run has left in the temporary folder."""
         if self.local:
             self.clear(TEMPORARY)
+
+
+def _files_below(folder: str) -> dict[str, dict[str, Any]]:
+    """What fsspec would say of the files in a folder on disk, where ten thousand of them take it a second."""
+    found: dict[str, dict[str, Any]] = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)  # noqa: PTH118 - a Path costs more than the look at the file
+            with suppress(FileNotFoundError):
+                status = os.stat(path)  # noqa: PTH116
+                found[path] = {"size": status.st_size, "ino": status.st_ino, "mtime": status.st_mtime}
+    return found
 
 
 def _sync_folder(folder: Path) -> None:

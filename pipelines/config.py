@@ -4,12 +4,13 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from operators.settings import OperatorSettings, Settings
+from pipelines import logs
 from pipelines.alarm import AlarmSettings
 from pipelines.errors import SettingsError
 from pipelines.plain_yaml import read_yaml
@@ -17,8 +18,8 @@ from pipelines.storage import StorageSettings
 from pipelines.until import seconds_until
 
 PREFIX = "FV2ES_"
-OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG"})
-"""Variables with our prefix that are not settings: where test media, weights and another ffmpeg are."""
+OTHER_VARIABLES = frozenset({"FV2ES_TEST_DATA", "FV2ES_CACHE", "FV2ES_WEIGHTS", "FV2ES_FFMPEG", "FV2ES_DRIVER_NODE"})
+"""Variables with our prefix that are not settings: where test media, weights, another ffmpeg and the driver are."""
 
 
 class PlanSettings(Settings):
@@ -44,14 +45,50 @@ class EngineSettings(Settings):
         "ray", description="ray, beam (Apache Beam), or local: a plain loop in one process for debugging."
     )
     workers: int | None = Field(None, ge=1, description="Decoders at work at the same time; by default one a CPU.")
-    gpus: float = Field(0.0, ge=0, description="GPUs to share between transcription and inference.")
-    address: str | None = Field(None, description="A Ray cluster; by default Ray runs on this machine for this job.")
+    transcribers: int | None = Field(
+        None, ge=1, description="By default one for two decoders, or as many as the GPUs have room for."
+    )
+    inferrers: int | None = Field(
+        None, ge=1, description="By default one for eight decoders, or as many as the GPUs have room for."
+    )
+    gpus: float | None = Field(
+        None,
+        ge=0,
+        description="GPUs to share between transcription and inference; by default those of the cluster at `address`, "
+        "and none on this machine.",
+    )
+    address: str | None = Field(
+        None,
+        description="A Ray cluster: auto or HOST:PORT of its GCS on a machine of it, http://HOST:8265 for `submit`; by "
+        "default Ray runs on this machine for this job.",
+    )
+    autoscales: bool = Field(
+        False,
+        description="The cluster at `address` grows when it is asked: what it has not got yet is asked for. Needs "
+        "`workers`.",
+    )
+    decode_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="Ray resources of your own that a decoder takes, as {decoding: 1}: it goes where they are."
+    )
+    decode_labels: dict[str, str] = Field(
+        {}, description="Ray labels of the machines that decode, as {role: decode}; by default any machine."
+    )
     beam_args: str = Field(
         "",
         description="Options of Beam and its runner, as on a command line; by default --runner=FnApiRunner, which runs "
         "here.",
     )
     object_store_mb: int = Field(2_000, ge=200, description="Memory of Ray's object store, when Ray runs here.")
+
+    @field_validator("decode_resources")
+    @classmethod
+    def _are_of_ones_own(cls, value: dict[str, float]) -> dict[str, float]:
+        if rays := value.keys() & {"CPU", "GPU", "memory", "object_store_memory"}:
+            raise ValueError(f"{', '.join(sorted(rays))}: not a resource of your own; FV2ES counts those itself")
+        for name, amount in value.items():
+            if amount > 1 and not amount.is_integer():
+                raise ValueError(f"{name}: more than 1 must be a whole number in Ray")
+        return value
 
 
 class JobSettings(Settings):
@@ -67,6 +104,12 @@ class JobSettings(Settings):
     grace_s: float = Field(20.0, ge=0, description="After SIGTERM or Ctrl-C, seconds for what is in flight to end.")
     lease_s: float = Field(
         90.0, ge=3, description="A run killed on another host holds the output for so long; it is renewed meanwhile."
+    )
+    log_format: logs.Format = Field(
+        "text", description="text: progress for people on stderr; json: one JSON object a line, for machines."
+    )
+    log_level: logs.Level = Field(
+        "info", description="The least grave events that are logged: debug, info, warning, error."
     )
 
 

@@ -72,7 +72,7 @@ def list_corpus(
     """
     sources = list(sources)
     named = sources if within is None else list(within)
-    roots = Roots(folder for folder in map(_local_folder_of, named) if folder)
+    roots = Roots(folder for folder in map(local_folder_of, named) if folder)
     found: dict[str, SourceFile] = {}
     links: dict[str, SourceFile] = {}
     skipped: set[str] = set()
@@ -180,7 +180,7 @@ def _fixed_part(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
     return "/".join(parts[:first])
 
 
-def _local_folder_of(source: str) -> str | None:
+def local_folder_of(source: str) -> str | None:
     """The folder that a source opens to links: itself, that of a file, a pattern's fixed part; None in a bucket."""
     filesystem, path = filesystem_of(source)
     if not isinstance(filesystem, LocalFileSystem):

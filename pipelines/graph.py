@@ -1,7 +1,7 @@
 """The labelling graph: which operators, in which order, with which resources. Engines bind it; it knows none."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,43 +12,44 @@ from operators.write import Target, Write
 from pipelines import lease
 from pipelines.config import Config
 from pipelines.guard import Guard, Operator
+from pipelines.logged import Logged
+from pipelines.pools import Pool, Pools
+from pipelines.ray_machines import RayMachines
 from pipelines.recipe import Weights
+from pipelines.staging import StagedWeights
+
+AnyWeights = Weights | StagedWeights
+"""Where they are in this process: a worker on another node of a cluster has them brought when it asks."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One operator: how to build it (picklable: it is built once in each worker), how many, with what share of a node.
-
-    The shares add up to less than one CPU for one worker of each, so that a one-CPU cluster never waits for itself.
-    """
+    """One operator: how to build it (picklable: it is built once in each worker), and the pool of its workers."""
 
     name: str
     build: Callable[[], Operator]
-    workers: int
-    cpus: float
-    gpus: float = 0.0
+    pool: Pool
 
 
-def labelling_graph(config: Config, weights: Weights, target: Target, workers: int) -> list[Stage]:
-    """decode, transcribe, infer, write, for `workers` decoders.
-
-    Decoding and face detection take most of the time; one transcriber keeps up with two decoders, one inference worker
-    with eight.
-    """
-    transcribers, inferrers = -(-workers // 2), -(-workers // 8)
-    gpu_share = config.engine.gpus / (transcribers + inferrers)
-    device = "cuda" if config.engine.gpus else "cpu"
+def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
+    """decode, transcribe, infer, write."""
+    device = "cuda" if pools.transcribe.gpus else "cpu"
     shares_process = config.engine.engine == "local"
-    guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process)
+    machines = RayMachines() if config.engine.engine == "ray" else None
+    guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process, machines=machines)
     decode = partial(guard, partial(_decode, config, weights, device="cpu"), "decode", first=True, apart=True)
     transcribe = partial(guard, partial(_transcribe, config, weights, device), "transcribe")
     infer = partial(guard, partial(_infer, config, weights, device), "infer")
-    return [
-        Stage("decode", decode, workers, cpus=0.5),
-        Stage("transcribe", transcribe, transcribers, cpus=0.25, gpus=gpu_share),
-        Stage("infer", infer, inferrers, cpus=0.1, gpus=gpu_share),
-        Stage("write", partial(_write, target), 1, cpus=0.05),
+    stages = [
+        Stage("decode", decode, pools.decode),
+        Stage("transcribe", transcribe, pools.transcribe),
+        Stage("infer", infer, pools.infer),
+        Stage("write", partial(_write, target), pools.write),
     ]
+    if shares_process and config.job.log_format == "text":
+        return stages  # they would write into the progress that is shown
+    log = partial(Logged, run_id=target.run_id, form=config.job.log_format, level=config.job.log_level)
+    return [replace(stage, build=partial(log, stage.build, stage.name, last=stage is stages[-1])) for stage in stages]
 
 
 def process_environment(temporary: Path | None) -> dict[str, str]:
@@ -64,7 +65,7 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     return dict.fromkeys(threads, "1") | quiet | caches
 
 
-def _decode(config: Config, weights: Weights, device: str) -> Operator:
+def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
@@ -72,13 +73,13 @@ def _decode(config: Config, weights: Weights, device: str) -> Operator:
     return Decode(config.decode, config.windows, faces, limits=config.limits)
 
 
-def _transcribe(config: Config, weights: Weights, device: str) -> Operator:
+def _transcribe(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.transcribe import Transcribe
 
     return Transcribe(config.speech, config.windows, weights.asr, device)
 
 
-def _infer(config: Config, weights: Weights, device: str) -> Operator:
+def _infer(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.infer import Infer
 
     return Infer(config.infer, weights.voice_encoder, weights.text_encoder, weights.emotion, device)

@@ -7,14 +7,18 @@ from typing import Any
 
 from operators.commit import Store
 from operators.write import Target, canonical_json
+from pipelines import node_view
 from pipelines.config import Config
 from pipelines.corpus import Corpus, list_corpus
 from pipelines.errors import SettingsError
 from pipelines.graph import Stage, labelling_graph
 from pipelines.planner import JobPlan, make_plan
+from pipelines.pools import Pools, pools_here, pools_of_cluster
 from pipelines.recipe import find_weights, partition, recipe, recipe_id
 from pipelines.source_file import absolute
+from pipelines.staging import StagedWeights
 from pipelines.storage import explained
+from pipelines.temporary import temporary_area
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,14 @@ class Job:
     recipe: dict[str, Any]
     recipe_id: str
     partition: str
-    workers: int
+    pools: Pools
     stages: Callable[[str], list[Stage]]  # by run id
     accounts_for_all: bool = False  # the result tells of the whole output, not of this corpus alone
+
+    @property
+    def workers(self) -> int:
+        """Decoders at work at the same time, which the size of shards follows from."""
+        return self.pools.workers
 
 
 def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
@@ -49,7 +58,10 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
 
 def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], corpus: Corpus) -> Job:
     """The job of labelling a corpus that has been listed."""
-    weights, workers = find_weights(config), _workers(config)
+    on_cluster = config.engine.engine == "ray" and config.engine.address is not None
+    if on_cluster:
+        check_cluster_address(str(config.engine.address))
+    weights, pools = find_weights(config), pools_for(config)
     if config.engine.engine == "beam":
         from pipelines.beam_args import beam_flags  # beam takes seconds to import, which other engines should not
 
@@ -59,9 +71,13 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
     part = partition(name)
 
     def stages(run_id: str) -> list[Stage]:
-        return labelling_graph(config, weights, Target(absolute(out), part, run_id, canonical_json(made)), workers)
+        target = Target(absolute(out), part, run_id, canonical_json(made))
+        if not on_cluster:
+            return labelling_graph(config, weights, target, pools)
+        graph = labelling_graph(config, StagedWeights(weights), target, pools)
+        return node_view.for_cluster(graph, target.root, run_id, sources)
 
-    return Job(config, command, sources, corpus, open_output(out), made, name, part, workers, stages)
+    return Job(config, command, sources, corpus, open_output(out), made, name, part, pools, stages)
 
 
 def corpus_of(
@@ -79,11 +95,31 @@ def preview(sources: Sequence[str], out: str | None, config: Config) -> JobPlan:
             return make_plan(job.corpus, job.store, job.recipe_id, job.partition, config, job.workers)
     config.storage.apply()
     name = recipe_id(recipe(config, find_weights(config)))
-    return make_plan(corpus_of(sources, config), None, name, partition(name), config, _workers(config))
+    return make_plan(corpus_of(sources, config), None, name, partition(name), config, pools_for(config).workers)
 
 
-def _workers(config: Config) -> int:
-    return config.engine.workers or len(os.sched_getaffinity(0))
+def pools_for(config: Config) -> Pools:
+    """How many workers each stage gets, on the cluster that is named or on this machine.
+
+    Raises:
+        SettingsError: the cluster has not what was asked for.
+        JobError: it can't be reached.
+    """
+    if config.engine.engine != "ray" or not config.engine.address:
+        return pools_here(config.engine, len(os.sched_getaffinity(0)))
+    from pipelines import ray_cluster  # ray takes a second to import, which others should not
+
+    with temporary_area() as temporary:
+        return pools_of_cluster(config.engine, ray_cluster.nodes(config.engine.address, temporary))
+
+
+def check_cluster_address(address: str) -> None:
+    """Raises SettingsError unless it can be the address of a cluster that this machine belongs to."""
+    if "://" in address:
+        raise SettingsError(
+            f"{address}: the driver of a run is a machine of the cluster, where the address is auto, or HOST:PORT of "
+            "the head's GCS (as 10.0.0.1:6379). From elsewhere, `fv2es submit ... --address http://HOST:8265`."
+        )
 
 
 def open_output(out: str) -> Store:

@@ -37,6 +37,18 @@ def read(store: Store, partition: str) -> pa.Table:
     return without_rows(rows, superseded(rows))
 
 
+class Following:
+    """What `read` gives, for who looks again and again: each time only what is new is read."""
+
+    def __init__(self, store: Store, partition: str) -> None:
+        self._following = snapshot.Following(store, partition, partial(_read_ledger, store))
+
+    def read(self) -> pa.Table:
+        """As `ledger.read`; FileNotFoundError where a file went while it was read."""
+        rows = self._following.read()
+        return without_rows(rows, superseded(rows))
+
+
 def settle(store: Store, partition: str) -> pa.Table:
     """Take superseded rows out of the files, where a kill came before that was done; only for who holds the output.
 
@@ -198,6 +210,8 @@ def _is_covered(row: dict[str, Any], later: list[Interval]) -> bool:
 
 def without_rows(rows: pa.Table, leaving: pa.Table) -> pa.Table:
     """The rows of the ledger but for those that `leaving` names by shard_id, video_id and start_ms."""
+    if not leaving.num_rows:
+        return rows
     names = {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
     stays = pc.invert(pc.is_in(rows["video_id"], pc.unique(leaving["video_id"]))).to_numpy().astype(bool)
     asked = np.flatnonzero(~stays)

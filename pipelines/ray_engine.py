@@ -1,35 +1,21 @@
 """The Ray engine: Ray schedules, we commit. One shard is one block from its plan to its line in the ledger."""
 
-import logging
-import math
 import os
-import secrets
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from operators.commit import OutputError
-from pipelines.config import EngineSettings
+from pipelines import ray_cluster  # noqa: F401 - before Ray itself: it sets what Ray reads when it is imported
 from pipelines.errors import JobError
-from pipelines.graph import Operator, Stage, process_environment
+from pipelines.graph import Operator, Stage
+from pipelines.pools import Pool
+from pipelines.ray_metrics import StageMeter, telling_spill
 
-# Ray reads these when it is imported. It is to report to nobody, and to keep its inner log off our users' terminal.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-
-import ray
-from ray.data import ActorPoolStrategy, DataContext
-
-STARTS = 3
-"""How often Ray is started on a busy machine before we give up."""
+import ray  # isort: skip
+from ray.data import ActorPoolStrategy, DataContext  # isort: skip
+from ray.data.read_api import from_blocks  # isort: skip
 
 
 @dataclass
@@ -42,99 +28,15 @@ class Spill:
 class StageActor:
     """One operator in a process of its own, built once."""
 
-    def __init__(self, build: Callable[[], Operator], environment: dict[str, str]) -> None:
+    def __init__(self, stage: str, build: Callable[[], Operator], environment: dict[str, str]) -> None:
         os.environ.update(environment)
         self._operator = build()
+        self._meter = StageMeter(stage)
 
     def __call__(self, shard: pa.Table) -> pa.Table:
         """Pass one shard through."""
-        return self._operator(shard)
-
-
-@contextmanager
-def cluster(settings: EngineSettings, stages: list[Stage], temporary: Path) -> Iterator[dict[str, str]]:
-    """A Ray to work on: the cluster at `settings.address`, or one in this machine's memory for the time of the job.
-
-    Yields the environment that operators want in their processes.
-
-    Raises:
-        JobError: the cluster can't be reached.
-    """
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    common = {"logging_level": logging.ERROR, "log_to_driver": False}
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        with _stderr_to(temporary / "ray-start.log"):
-            if settings.address:
-                ray.init(address=settings.address, **common)
-                environment = process_environment(None)
-            else:
-                environment = process_environment(temporary) | {"HOME": str(Path.home())}
-                with _private_home(temporary):
-                    _start_here(
-                        # What the stages hold: a machine of one CPU can run them all, shared out by the system.
-                        num_cpus=math.ceil(sum(stage.workers * stage.cpus for stage in stages)),
-                        num_gpus=settings.gpus or None,
-                        include_dashboard=False,
-                        object_store_memory=settings.object_store_mb * 1_000_000,
-                        _temp_dir=str(temporary),
-                        **common,
-                    )
-    except Exception as error:  # Ray has no type of its own for what may go wrong here
-        where = f"the Ray cluster at {settings.address}" if settings.address else "Ray on this machine"
-        raise JobError(f"Can't start work on {where}: {error}") from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there
-    try:
-        yield environment
-    finally:
-        ray.shutdown()
-
-
-def _start_here(**options: Any) -> None:
-    """Start Ray on this machine. It gives itself half a minute; a machine that is busy just then gets more chances."""
-    for attempt in range(1, STARTS + 1):
-        try:
-            ray.init(address="local", **options)
-        except Exception:  # as above
-            ray.shutdown()
-            if attempt == STARTS:
-                raise
-        else:
-            return
-
-
-@contextmanager
-def _private_home(temporary: Path) -> Iterator[None]:
-    """While Ray starts here, its home is the temporary area and its token is made up for this job.
-
-    Else it writes ~/.ray/auth_token; and where it finds no ray_bootstrap_config.yaml, the process that reports usage
-    asks the addresses of cloud providers who runs it, even when reporting is off.
-    """
-    (temporary / "ray_bootstrap_config.yaml").touch()
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    home = os.environ.pop("HOME", None)
-    os.environ["HOME"] = str(temporary)
-    try:
-        yield
-    finally:
-        del os.environ["HOME"]
-        if home is not None:
-            os.environ["HOME"] = home
-
-
-@contextmanager
-def _stderr_to(file: Path) -> Iterator[None]:
-    """Ray's C++ core writes to descriptor 2 whatever its log level; while it starts, that goes to a file."""
-    kept = os.dup(2)
-    try:
-        with file.open("wb") as log:
-            os.dup2(log.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with self._meter.working(shard):
+            return self._operator(shard)
 
 
 def run(
@@ -150,28 +52,54 @@ def run(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = False
+    # A worker that waits for others keeps its models; pools grow with the cluster, and shrink at the end.
+    context.autoscaling_config.actor_pool_util_downscaling_threshold = -1.0
     blocks = list(shards)
-    dataset = ray.data.from_arrow(blocks)
+    # Not from_arrow: it asks each block for its schema by a task that wants a whole CPU, which there may never be.
+    dataset = from_blocks(blocks)
     for stage in stages:
-        dataset = dataset.map_batches(
+        pool = stage.pool
+        # map_batches itself refuses whole blocks as batches where GPUs are asked for.
+        dataset = dataset.map_batches_internal(
             StageActor,
-            fn_constructor_args=(stage.build, environment),
+            fn_constructor_args=(stage.name, stage.build, environment),
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            compute=ActorPoolStrategy(size=min(stage.workers, len(blocks))),
-            num_cpus=stage.cpus,
-            num_gpus=stage.gpus,
+            compute=_strategy(pool, len(blocks)),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus,
+            resources=dict(pool.resources),
+            label_selector=dict(pool.labels),
         )
+    before = _spilled_bytes()
+
+    def spilled() -> int:
+        return max(0, _spilled_bytes() - before)  # less than before, where a machine has left
+
     try:
-        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        with telling_spill(spilled):
+            yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
         if (known := _cause(error, (JobError, OutputError))) is not None:
             raise JobError(str(known)) from error
         # The last line of Ray's account is the error itself; what comes before tells a developer where.
         raise JobError(f"{str(error).strip().splitlines()[-1]}\n\nThe whole account:\n{error}") from error
     finally:
-        spill.bytes = _spilled_bytes()
+        spill.bytes = spilled()
+
+
+def _strategy(pool: Pool, blocks: int) -> ActorPoolStrategy:
+    """No more workers than shards; a pool that may grow is held to no least size, so that it never waits for one.
+
+    Decoders are all asked for at once, and Ray starts them as there is room: Ray Data's own scaling left machines that
+    joined without any.
+    """
+    most = min(pool.most, blocks)
+    size = most if pool.eager else min(pool.size, most)
+    if size == most:
+        return ActorPoolStrategy(size=size)
+    return ActorPoolStrategy(min_size=1, max_size=most, initial_size=size)
 
 
 def _cause(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> BaseException | None:

@@ -14,8 +14,7 @@ from typing import Any
 
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError, SettingsError
-from pipelines.graph import Stage
-from pipelines.ray_engine import cluster  # before Ray itself: it sets what Ray reads when it is imported
+from pipelines.ray_cluster import cluster  # before Ray itself: it sets what Ray reads when it is imported
 from pipelines.temporary import temporary_area
 
 import ray  # isort: skip
@@ -53,8 +52,7 @@ def train_on_ray(
         Exception: what the training itself raised in a worker.
     """
     out = out.absolute()
-    held = [Stage("train", _no_operator, workers, cpus=1.0)]
-    with temporary_area() as temporary, cluster(EngineSettings(address=address), held, temporary) as environment:
+    with temporary_area() as temporary, cluster(EngineSettings(address=address), workers, temporary) as environment:
         gpus = ray.cluster_resources().get("GPU", 0)
         if device.startswith("cuda") and gpus < workers:
             raise SettingsError(f"loop.device {device} and {workers} workers ask for as many GPUs; Ray has {gpus:g}")
@@ -93,10 +91,6 @@ def _measures(trainer: TorchTrainer, rows: Queue, on_epoch: OnEpoch) -> dict[str
         return dict(ended.result().return_value)
     except TrainingFailedError as error:
         raise _own_error(error) or JobError(str(error)) from error
-
-
-def _no_operator() -> Any:
-    raise NotImplementedError("Ray Train builds its own workers; the stage only says what they hold")
 
 
 def _work(share: dict[str, Any]) -> dict[str, float]:

@@ -45,11 +45,7 @@ def find_weights(config: Config) -> Weights:
     Raises:
         SettingsError: something isn't there, and what to run; or the speech model doesn't know the language.
     """
-    if config.speech.asr.endswith(".en") and config.speech.language not in ("en", None):
-        raise SettingsError(
-            f"speech.language is {config.speech.language!r}, but the speech model {config.speech.asr!r} knows English "
-            "only. Set speech.asr to base, after `fv2es models pull whisper-base`, or to a model of the hub."
-        )
+    check_language(config)
     try:
         emotion = resolve_path(config.infer.model) or catalogue.locate(config.infer.model)
         check_weights(emotion)
@@ -62,6 +58,15 @@ def find_weights(config: Config) -> Weights:
         )
     except (catalogue.CatalogueError, WeightsError) as error:
         raise SettingsError(str(error)) from error
+
+
+def check_language(config: Config) -> None:
+    """Raises SettingsError when the speech model doesn't know the language."""
+    if config.speech.asr.endswith(".en") and config.speech.language not in ("en", None):
+        raise SettingsError(
+            f"speech.language is {config.speech.language!r}, but the speech model {config.speech.asr!r} knows English "
+            "only. Set speech.asr to base, after `fv2es models pull whisper-base`, or to a model of the hub."
+        )
 
 
 def _asr(config: Config) -> Path | str:

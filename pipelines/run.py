@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import arrivals, interrupt, lease, ledger, local_engine, runs
+from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
@@ -35,8 +35,9 @@ REMEMBER_AFTER = 1_000
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who is told how a job goes on: its plan, each committed shard (`operators.write.SUMMARY`), its stopping."""
+    """Who is told how a job goes on: its id, its plan, committed shards (`operators.write.SUMMARY`), its stopping."""
 
+    begun: Callable[[str], None] = lambda run_id: None
     planned: Callable[[JobPlan], None] = lambda plan: None
     committed: Callable[[pa.Table], None] = lambda summary: None
     stopping: Callable[[float], None] = lambda grace_s: None
@@ -90,6 +91,7 @@ def run(
     """Hold the output, plan, and do what is planned; within the budget of time, if there is one."""
     started = time.monotonic()
     run_id, config = run_id or runs.new_run_id(), job.config
+    watcher.begun(run_id)
     with ExitStack() as stack:
         with explained(job.store.root):
             held = stack.enter_context(lease.held(job.store, run_id, job.command, config.job.lease_s))
@@ -103,6 +105,7 @@ def run(
             plan = plan_it()
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
+            label_sums.refresh(job.store, job.partition)
             return _account(job, plan, ledger.read(job.store, job.partition), None, 0, time.monotonic() - started)
 
         def on_stop(grace_s: float) -> None:
@@ -163,6 +166,7 @@ class _Run:
             raise
         self._held.check()
         rows = ledger.settle(store, job.partition)
+        label_sums.refresh(store, job.partition)
         wall_s = time.monotonic() - started
         result = _account(job, plan, rows, self._state.run_id, spilled, wall_s)
         ended = replace(
@@ -194,11 +198,17 @@ class _Run:
             return self._on_ray(stages, tables, temporary)
 
     def _on_ray(self, stages: list[Stage], tables: Iterable[pa.Table], temporary: Path) -> int:
-        from pipelines import ray_engine  # ray takes a second to import, which a run with nothing to do should not
+        # ray takes a second to import, which a run with nothing to do should not
+        from pipelines import ray_cluster, ray_engine
 
         spill = ray_engine.Spill()
-        storage = self._job.config.storage.environment()
-        with ray_engine.cluster(self._job.config.engine, stages, temporary) as environment:
+        storage, pools = self._job.config.storage.environment(), self._job.pools
+        if pools.crowded:
+            self._watcher.warned(
+                f"Other jobs hold all that the cluster at {self._job.config.engine.address} has to decode with: the "
+                "work begins when they let go."
+            )
+        with ray_cluster.cluster(self._job.config.engine, pools.cpus, temporary) as environment:
             self._follow(ray_engine.run(tables, stages, environment | storage, spill))
         return spill.bytes
 

@@ -58,9 +58,14 @@ def start(store: Store, state: RunState, config: dict[str, Any], recipe: dict[st
     write_state(store, state)
 
 
+def state_name(run_id: str) -> str:
+    """The file of OUT that says how a run stands; it is there from the run's start."""
+    return f"{RUNS}/{run_id}/state.json"
+
+
 def write_state(store: Store, state: RunState) -> None:
     """Store how a run stands."""
-    store.put(f"{RUNS}/{state.run_id}/state.json", json.dumps(asdict(state), indent=2).encode())
+    store.put(state_name(state.run_id), json.dumps(asdict(state), indent=2).encode())
 
 
 def _state(store: Store, name: str) -> RunState:
@@ -73,6 +78,15 @@ def _state(store: Store, name: str) -> RunState:
         ) from error
 
 
+def state(store: Store, run_id: str) -> RunState:
+    """How a run stands.
+
+    Raises:
+        OutputError: what is stored of it is damaged.
+    """
+    return _state(store, f"{RUNS}/{run_id}/state.json")
+
+
 def states(store: Store, partition: str | None = None) -> list[RunState]:
     """All runs, oldest first; those of one recipe if that is given.
 
@@ -80,15 +94,15 @@ def states(store: Store, partition: str | None = None) -> list[RunState]:
         OutputError: what is stored of one is damaged.
     """
     found = [_state(store, name) for name in store.names(RUNS, "/state.json")]
-    return [state for state in found if partition in (None, state.partition)]
+    return [one for one in found if partition in (None, one.partition)]
 
 
 def latest(store: Store, partition: str | None = None) -> RunState | None:
     """The newest run, of one recipe if that is given."""
     for name in reversed(store.names(RUNS, "/state.json")):
-        state = _state(store, name)
-        if partition in (None, state.partition):
-            return state
+        one = _state(store, name)
+        if partition in (None, one.partition):
+            return one
     return None
 
 

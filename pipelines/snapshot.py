@@ -28,23 +28,39 @@ Reader = Callable[[str], pa.Table]
 
 def read(store: Store, partition: str, read_one: Reader) -> pa.Table:
     """All rows of a partition's ledger (`SEGMENTS`); `read_one` reads a file that the snapshot lacks."""
-    return _tagged(store, partition, read_one)[0].select(SEGMENTS.names)
+    return _tagged(store, partition, read_one, _stored(store, partition))[0].select(SEGMENTS.names)
+
+
+class Following:
+    """The rows of a partition's ledger for who looks again and again: each time only files that are new are read."""
+
+    def __init__(self, store: Store, partition: str, read_one: Reader) -> None:
+        self._store = store
+        self._partition = partition
+        self._read_one = read_one
+        self._rows: pa.Table | None = None
+
+    def read(self) -> pa.Table:
+        """All rows as they are now (`SEGMENTS`)."""
+        known = _stored(self._store, self._partition) if self._rows is None else self._rows
+        self._rows = _tagged(self._store, self._partition, self._read_one, known)[0]
+        return self._rows.select(SEGMENTS.names)
 
 
 def refresh(store: Store, partition: str, read_one: Reader) -> pa.Table:
     """Bring the snapshot up to the files; nothing is written where it is. Returns the rows, as `read` does."""
-    rows, is_new = _tagged(store, partition, read_one)
+    rows, is_new = _tagged(store, partition, read_one, _stored(store, partition))
     if is_new:
         store.put_table(_name(partition), rows)
     return rows.select(SEGMENTS.names)
 
 
-def _tagged(store: Store, partition: str, read_one: Reader) -> tuple[pa.Table, bool]:
-    """The rows, each with its file and that file's version, and whether the snapshot doesn't have them so."""
-    versions = {name: _version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
-    kept, dropped = _still_true(_stored(store, partition), versions)
-    known = set(pc.unique(kept[_FILE]).to_pylist())
-    missing = [name for name in versions if name not in known]
+def _tagged(store: Store, partition: str, read_one: Reader, known: pa.Table) -> tuple[pa.Table, bool]:
+    """The rows, each with its file and that file's version, and whether what is `known` doesn't have them so."""
+    versions = {name: version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
+    kept, dropped = _still_true(known, versions)
+    have = set(pc.unique(kept[_FILE]).to_pylist())
+    missing = [name for name in versions if name not in have]
 
     def tagged(name: str) -> pa.Table:
         rows = read_one(name)
@@ -78,7 +94,7 @@ def _stored(store: Store, partition: str) -> pa.Table:
     return _SCHEMA.empty_table()
 
 
-def _version(info: dict[str, Any]) -> str:
+def version(info: dict[str, Any]) -> str:
     """A mark of a file's content by its listing; empty where the store tells too little."""
     etag = info.get("ETag") or info.get("etag")
     if etag:

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from operators.commit import Store
+from operators.commit import OutputError, Store
 from operators.write import file_names
-from pipelines import lease, ledger, runs
+from pipelines import annotations, lease, ledger, runs
 from pipelines.check_shard import SegmentSpan, ShardReport, check_shard
 from pipelines.errors import SettingsError
 
@@ -31,6 +31,14 @@ class Problem:
     what: str
 
 
+@dataclass(frozen=True)
+class AnnotationProblem:
+    """Something wrong with a file of annotations. No command makes them again, so none takes them out either."""
+
+    file: str
+    what: str
+
+
 @dataclass
 class Report:
     """What an output holds and what is wrong with it. `without_digest` shards come from an older FV2ES."""
@@ -40,6 +48,8 @@ class Report:
     utterances: int = 0
     without_digest: int = 0
     problems: list[Problem] = field(default_factory=list)
+    annotations: int = 0
+    annotation_problems: list[AnnotationProblem] = field(default_factory=list)
 
 
 def validate(store: Store) -> Report:
@@ -61,7 +71,19 @@ def validate(store: Store) -> Report:
             what = "labels without a line in the ledger: their run was ended before it committed them"
             report.problems.append(Problem(part, shard_id, file_names(part, shard_id)[0], what))
         _validate_partition(store, part, sorted(committed), report)
+    _validate_annotations(store, report)
     return report
+
+
+def _validate_annotations(store: Store, report: Report) -> None:
+    for name in annotations.names(store):
+        try:
+            rows = annotations.read_file(store, name)
+        except OutputError as error:
+            report.annotation_problems.append(AnnotationProblem(name, str(error)))
+            continue
+        report.annotations += len(rows)
+        report.annotation_problems += [AnnotationProblem(name, what) for what in annotations.problems(rows)]
 
 
 def _place(name: str) -> tuple[str, str]:
@@ -131,7 +153,7 @@ def _between_shards(part: str, videos: dict[str, list[tuple[SegmentSpan, str]]])
 def repair(store: Store, lease_s: float) -> Report:
     """Check, and take every shard that something is wrong with out of the output: its line in the ledger first.
 
-    The next `label` labels again what was in them.
+    Annotations stay as they are. The next `label` labels again what was in them.
 
     Raises:
         OutputInUseError: a run is writing there.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,14 @@ def files_below(*folders: Path) -> set[str]:
         for parent, _, names in os.walk(folder):
             found |= {str(Path(parent, name)) for name in names}
     return found
+
+
+def wait_until(is_so: Callable[[], bool], limit_s: float) -> None:
+    """Wait for something to be so."""
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"it was not so within {limit_s:g} s"
+        time.sleep(0.05)
 
 
 def wait_until_gone(*folders: Path, limit_s: float = 20) -> list[str]:

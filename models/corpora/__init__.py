@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from models.corpora import crema_d, emo_db, fer2013, iemocap, manifest, meld, mosei, ravdess
+from models.corpora import annotations, crema_d, emo_db, fer2013, iemocap, manifest, meld, mosei, ravdess
 from models.corpora.item import Corpus, CorpusError, Part
 
 Reader = Callable[[Path, Part], Corpus]
 READERS: dict[str, Reader] = {
+    "annotations": annotations.read,
     "crema-d": crema_d.read,
     "emo-db": emo_db.read,
     "fer2013": fer2013.read,

@@ -1,4 +1,4 @@
-"""Labelled sentences for the text branch: MELD, GoEmotions in Ekman's classes, ISEAR."""
+"""Labelled sentences for the text branch: MELD, GoEmotions in Ekman's classes, ISEAR, and annotations of our own."""
 
 import csv
 from dataclasses import dataclass
@@ -27,9 +27,15 @@ class Sentence:
 def load_sentences(data: Path, part: Part) -> list[Sentence]:
     """Sentences of that part: dev files report; of the train files some dialogues, posts and subjects tune.
 
-    ISEAR has no dev file and reports nothing. Its shame and guilt are dropped.
+    ISEAR has no dev file and reports nothing. Its shame and guilt are dropped. Verdicts of annotators are read where
+    the folder has `annotations/`, as an output of `fv2es view` has it.
     """
-    return [*_meld(data / "text/meld", part), *_goemotions(data / "text/goemotions_ekman", part), *_isear(data, part)]
+    return [
+        *_meld(data / "text/meld", part),
+        *_goemotions(data / "text/goemotions_ekman", part),
+        *_isear(data, part),
+        *_annotated(data, part),
+    ]
 
 
 def _label(raw: str) -> int:
@@ -84,3 +90,16 @@ def _isear(data: Path, part: Part) -> list[Sentence]:
         for row in rows
         if fit_or_tune(row["subject"], TUNE_FRACTION) == part
     ]
+
+
+def _annotated(data: Path, part: Part) -> list[Sentence]:
+    from models.corpora import annotations  # its package reads sentences by this module
+
+    if not (data / "annotations").is_dir():
+        return []
+    by_part: dict[str, list[Sentence]] = {"fit": [], "tune": [], "report": []}
+    for row in annotations.stretches(data):
+        if row.text and row.to_emotion:
+            label, identity = EMOTIONS.index(row.to_emotion), f"{row.video_id}/{row.start_ms}"
+            by_part[annotations.part_of(row.video_id)].append(Sentence(row.text, annotations.NAME, (label,), identity))
+    return by_part[part] if by_part["fit"] else []  # a corpus is tuned only where it was fitted

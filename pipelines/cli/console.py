@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines import logs
 from pipelines.config import Config, load
 from pipelines.errors import SettingsError
 
@@ -40,6 +41,13 @@ def load_config(path: Path | None, **engine: object) -> Config:
         raise SettingsError(f"--beam-args is for --engine beam; the engine is {config.engine.engine}.")
     if engine.get("address") is not None and config.engine.engine == "beam":
         raise SettingsError("--address is of a Ray cluster; where Beam runs is said by a runner in --beam-args.")
+    return with_logs(config)
+
+
+def with_logs(config: Config) -> Config:
+    """The same configuration. Where logs are for machines they begin, and nothing else is said on stderr after."""
+    if config.job.log_format == "json":
+        logs.begin(config.job.log_format, config.job.log_level)
     return config
 
 
@@ -48,9 +56,12 @@ def harmless(text: str, kept: str = "") -> str:
 
     `kept` are control characters of our own messages.
     """
-    return escape(
-        "".join(char if char in kept or unicodedata.category(char)[0] != "C" else _named(char) for char in text)
-    )
+    return escape(printable(text, kept))
+
+
+def printable(text: str, kept: str = "") -> str:
+    """The same where no markup is read."""
+    return "".join(char if char in kept or unicodedata.category(char)[0] != "C" else _named(char) for char in text)
 
 
 def _named(char: str) -> str:

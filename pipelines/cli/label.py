@@ -16,7 +16,7 @@ EXAMPLES = f"""
 
   fv2es label 'talks/*.mp4' extra.mkv --out labels/ --workers 8
 
-  fv2es label s3://bucket/corpus --out s3://bucket/labels --address ray://head:6379 --gpus 2
+  fv2es label s3://bucket/corpus --out s3://bucket/labels --address auto --gpus 2
 
   fv2es label videos/ --out labels/ --engine beam --beam-args '--runner=FlinkRunner --flink_master=flink:8081'
 
@@ -27,7 +27,13 @@ OutOption = Annotated[
     str, typer.Option("--out", "-o", help="Folder or s3:// prefix of the Parquet.", show_default=False)
 ]
 GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs to share between transcription and inference.")]
-AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster; by default Ray runs here for this job.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A Ray cluster that this machine belongs to: auto, or HOST:PORT of its GCS; by default Ray runs here for "
+        "this job. From elsewhere: fv2es submit."
+    ),
+]
 EngineOption = Annotated[str | None, typer.Option(help="ray, beam, or local: a plain loop in one process.")]
 BeamArgsOption = Annotated[
     str | None,

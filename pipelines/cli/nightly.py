@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import alarm
+from pipelines import alarm, logs
 from pipelines.cli.console import (
     ConfigOption,
     JsonOption,
@@ -14,6 +14,7 @@ from pipelines.cli.console import (
     count,
     duration,
     harmless,
+    with_logs,
 )
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
@@ -67,7 +68,7 @@ def nightly(
     follower = Follower(json_output)
 
     def listed(outlook: Outlook) -> None:
-        if not json_output:
+        if not json_output and not logs.begun():
             announce(outlook)
 
     with follower:
@@ -76,6 +77,7 @@ def nightly(
         typer.echo(report.to_json().decode())
     else:
         show(report)
+    logs.event("info", "ended", run_id=report.run_id, outcome=report.outcome, exit_code=report.exit_code)
     tell(settings.alarm, report)
     if ended_by is not None and not isinstance(ended_by, KeyboardInterrupt):
         raise ended_by
@@ -83,14 +85,17 @@ def nightly(
 
 
 def _load(path: Path | None, until: str | None, engine: dict[str, object]) -> Config:
-    return load(path, {"engine": engine, "nightly": {"until": until}})
+    return with_logs(load(path, {"engine": engine, "nightly": {"until": until}}))
 
 
 def tell(settings: alarm.AlarmSettings, report: NightReport) -> None:
     """Send the report to whom it is for; what doesn't get through is said, and changes nothing else."""
     if settings.when == "always" or is_trouble(report):
         for problem in alarm.send(settings, report.to_json()):
-            err.print(f"[yellow]Warning:[/] {harmless(problem)}", soft_wrap=True)
+            if logs.begun():
+                logs.event("warning", "warning", message=problem)
+            else:
+                err.print(f"[yellow]Warning:[/] {harmless(problem)}", soft_wrap=True)
 
 
 def announce(outlook: Outlook) -> None:

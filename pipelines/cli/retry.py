@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines import logs
 from pipelines import retry as retrying
 from pipelines.cli.console import ConfigOption, JsonOption, WorkersOption, count, load_config
 from pipelines.cli.console import errors as err
@@ -41,7 +42,7 @@ def retry(
     settings = load_config(config, workers=workers, gpus=gpus, address=address, engine=engine, beam_args=beam_args)
     with err.status("Looking at what has failed..."):
         prepared, outlook = retrying.prepare(out, settings, everything)
-    if not json_output:
+    if not json_output and not logs.begun():
         announce(outlook)
     follow(lambda watcher: retrying.run(prepared, everything, watcher), out, json_output)
 

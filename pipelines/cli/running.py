@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines import logs
 from pipelines.cli.console import count, duration, harmless
 from pipelines.cli.console import errors as err
 from pipelines.cli.console import out as console
@@ -28,12 +30,13 @@ MAX_FAILURES_SHOWN = 20
 
 
 class Follower:
-    """Shows how a run goes on, on the terminal, for the time of a `with` block."""
+    """Shows how a run goes on, on the terminal or as a log, for the time of a `with` block."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._progress: MediaProgress | None = None
-        self.watcher = Watcher(self._planned, self._committed, self._stopping, self._warned)
+        shown = Watcher(lambda run_id: None, self._planned, self._committed, self._stopping, self._warned)
+        self.watcher = RunLog().watcher if logs.begun() else shown
 
     def __enter__(self) -> None:
         pass
@@ -62,20 +65,64 @@ class Follower:
         err.print(f"[yellow]Warning:[/] {harmless(message)}", soft_wrap=True)
 
 
+class RunLog:
+    """Logs how a run goes on."""
+
+    def __init__(self) -> None:
+        self._run_id = ""
+        self.watcher = Watcher(self._begun, self._planned, self._committed, self._stopping, self._warned)
+
+    def _begun(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    def _planned(self, plan: JobPlan) -> None:
+        self._event(
+            "planned",
+            videos=plan.videos,
+            done_videos=plan.done_videos,
+            skipped=plan.skipped,
+            shards=len(plan.shards),
+            media_s=plan.media_ms / 1000,
+        )
+
+    def _committed(self, summary: pa.Table) -> None:
+        for row in summary.to_pylist():
+            media_s = row.pop("media_ms") / 1000
+            self._event("shard committed", media_s=media_s, **row)
+
+    def _stopping(self, grace_s: float) -> None:
+        self._event("stopping", level="warning", grace_s=grace_s)
+
+    def _warned(self, message: str) -> None:
+        self._event("warning", level="warning", message=message)
+
+    def _event(self, name: str, level: logs.Level = "info", **fields: Any) -> None:
+        logs.event(level, name, run_id=self._run_id, **fields)
+
+
 def follow(run: Callable[[Watcher], Result], out: str, json_output: bool) -> None:
-    """Run a job with its progress on the terminal; ends the command with its exit code."""
-    follower = Follower(quiet=json_output)
+    """Run a job with its progress on the terminal or as a log; ends the command with its exit code."""
+    follower = Follower(json_output)
     try:
         with follower:
             result = run(follower.watcher)
     except KeyboardInterrupt as error:
-        err.print("Interrupted. What is committed stays; run the same command again to go on.", soft_wrap=True)
+        _say("Interrupted. What is committed stays; run the same command again to go on.")
         raise typer.Exit(error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED) from None
+    logs.event("info", "ended", run_id=result.run_id, exit_code=exit_code(result), wall_s=result.wall_s)
     if json_output:
         typer.echo(json.dumps(asdict(result)))
     else:
         show(result, f"{out.rstrip('/')}/labels/{result.partition}/*.parquet")
     raise typer.Exit(exit_code(result))
+
+
+def _say(message: str) -> None:
+    """On the terminal, or in the log where there is one."""
+    if logs.begun():
+        logs.event("warning", "interrupted", message=message)
+    else:
+        err.print(message, soft_wrap=True)
 
 
 def exit_code(result: Result) -> int:

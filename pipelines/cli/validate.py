@@ -24,8 +24,8 @@ EXAMPLES = """
 
   fv2es validate labels/ --repair && fv2es label videos/ --out labels/
 
-Exit codes: 0 everything is as it was committed, or was taken out by --repair; 3 damage was found; 5 a run is writing \
-to OUT (with --repair).
+Exit codes: 0 everything is as it was committed, or was taken out by --repair; 3 damage was found, or is left; 5 a run \
+is writing to OUT (with --repair).
 """
 
 
@@ -37,7 +37,7 @@ def validate(
     config: ConfigOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Check every commit of OUT: files, schema, digests, keys, times, probabilities, labels against the ledger."""
+    """Check every commit of OUT: files, schema, digests, keys, times, probabilities, labels, and all annotations."""
     settings = load_config(config)
     settings.storage.apply()
     with explained(out), err.status("Checking every shard..."):
@@ -47,17 +47,27 @@ def validate(
         typer.echo(json.dumps(asdict(report) | {"repaired": repair}))
     else:
         show(report, out, repair)
-    raise typer.Exit(EXIT_FAILED_SEGMENTS if report.problems and not repair else EXIT_OK)
+    damaged = bool(report.annotation_problems or (report.problems and not repair))
+    raise typer.Exit(EXIT_FAILED_SEGMENTS if damaged else EXIT_OK)
 
 
 def show(report: validating.Report, out: str, repaired: bool) -> None:
     """Print what was found."""
-    for problem in report.problems:
-        console.print(f"[red]damaged[/] {harmless(problem.file)}: {harmless(problem.what)}", soft_wrap=True)
+    found = [(problem.file, problem.what) for problem in report.problems]
+    for file, what in found + [(problem.file, problem.what) for problem in report.annotation_problems]:
+        console.print(f"[red]damaged[/] {harmless(file)}: {harmless(what)}", soft_wrap=True)
     console.print(
         f"{count(report.shards, 'shard')}, {count(report.segments, 'segment')}, "
         f"{count(report.utterances, 'utterance')} checked."
     )
+    if report.annotations or report.annotation_problems:
+        console.print(f"{count(report.annotations, 'annotation')} checked.")
+    if report.annotation_problems:
+        console.print(
+            "Damaged annotations stay where they are, also with --repair: nothing can make them again. Move such a "
+            "file out of OUT/annotations, or put it back from a copy.",
+            soft_wrap=True,
+        )
     if report.without_digest:
         console.print(
             f"{count(report.without_digest, 'shard')} of an older FV2ES without a digest: their content was looked at, "
@@ -66,7 +76,8 @@ def show(report: validating.Report, out: str, repaired: bool) -> None:
         )
     damaged = len({(item.partition, item.shard_id) for item in report.problems})
     if not damaged:
-        console.print("No damage.")
+        if not report.annotation_problems:
+            console.print("No damage.")
     elif repaired:
         console.print(
             f"{count(damaged, 'shard')} taken out. Run `fv2es label SRC --out {escape(out)}` to label them again.",

@@ -9,12 +9,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
 import psutil
 
 from tests.labelling import labels, segments
 from tests.media import AAC, H264, beep_source, ffmpeg, flash_source
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parent.parent.parent
 FAKE_FFMPEG = """#!/bin/sh
@@ -131,9 +135,9 @@ def kill_worker(watch: Path, stage: str, rng: random.Random, latest_s: float = 1
         note.unlink()
 
 
-def wait_for_commits(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_commits(out: Path, count: int, process: subprocess.Popen[bytes], limit_s: float = START_LIMIT_S) -> None:
     """Wait until so many shards are committed, or the run has ended."""
-    deadline = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + limit_s
     while len(list(out.glob("segments/**/*.parquet"))) < count and process.poll() is None:
         assert time.monotonic() < deadline, f"{count} commits did not come"
         time.sleep(0.05)
@@ -161,22 +165,47 @@ def wait_until_ended(processes: list[psutil.Process], limit_s: float = 60) -> li
 
 
 @contextmanager
-def two_nodes(env: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
-    """A Ray cluster of two nodes on this machine: its address, and the raylet of the second node."""
+def ray_cluster(env: Mapping[str, str], **head: Any) -> Iterator["Cluster"]:
+    """A Ray cluster on this machine, of one node at first."""
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
     os.environ.update(env)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    cluster = Cluster()
     try:
-        node = cluster.add_node(num_cpus=2)
-        cluster.wait_for_nodes()
-        raylet = node.all_processes["raylet"][0].process.pid
-        yield cluster.address, psutil.Process(raylet)
+        add_node(cluster, **head, include_dashboard=False)
+        yield cluster
     finally:
         cluster.shutdown()
         os.environ.clear()
         os.environ.update(before)
+
+
+def add_node(cluster: "Cluster", **node: Any) -> psutil.Process:
+    """Another node; its raylet."""
+    for last in (False, False, True):
+        try:
+            added = cluster.add_node(**node)
+        except Exception:
+            if last:
+                raise
+        else:
+            break
+    return psutil.Process(added.all_processes["raylet"][0].process.pid)
+
+
+@contextmanager
+def two_nodes(env: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
+    """A Ray cluster of two nodes on this machine: its address, and the raylet of the second node."""
+    with ray_cluster(env, num_cpus=2) as cluster:
+        raylet = add_node(cluster, num_cpus=2)
+        cluster.wait_for_nodes()
+        yield cluster.address, raylet
+
+
+def raylets_of(watch: Path, stage: str) -> set[int]:
+    """The pids of the raylets on whose nodes a stage has worked."""
+    return {int(note.read_text().partition("\n")[0] or 0) for note in watch.glob(f"{stage}-*")}
 
 
 def huge_and_others(out: Path, undisturbed: Path) -> bool:

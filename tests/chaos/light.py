@@ -5,7 +5,8 @@
 A worker is up in a second, so that many kills fit into a minute. Labels are a function of the sound, so that a table
 that lacks anything, or holds anything twice or wrong, is another table. Files named after a stage (poison-infer.mp4)
 kill the worker of that stage. CHAOS_PACE_S slows every stage, for kills to fall into it; in the folder CHAOS_WATCH
-every worker that has begun a shard leaves a file named by its stage and pid.
+every worker that has begun a shard leaves a file named by its stage and pid; it holds the pid of its raylet, and where
+its code is from.
 """
 
 import hashlib
@@ -48,7 +49,7 @@ class Stage:
 
     def begin(self, table: pa.Table) -> None:
         if watch := os.environ.get("CHAOS_WATCH"):
-            Path(watch, f"{self.name}-{os.getpid()}").touch()
+            Path(watch, f"{self.name}-{os.getpid()}").write_text(f"{os.getppid()}\n{graph.__file__}\n")
         time.sleep(float(os.environ.get("CHAOS_PACE_S", "0")))
         for uri, status in zip(table["uri"].to_pylist(), table["status"].to_pylist(), strict=True):
             if f"poison-{self.name}" in uri and status not in FAILED:

@@ -148,6 +148,7 @@ def test_a_signal_lets_what_is_in_flight_end_and_the_same_command_goes_on(
     assert faults.same_tables(out, undisturbed.out)
 
 
+@pytest.mark.soak
 def test_after_the_grace_all_processes_are_ended(undisturbed: Undisturbed, tmp_path: Path) -> None:
     watch, out, log = tmp_path / "watch", tmp_path / "out", tmp_path / "log"
     env = faults.environment(watch, pace_s=1000, TMPDIR=str(tmp_path), FV2ES_JOB__GRACE_S="1")
@@ -161,6 +162,7 @@ def test_after_the_grace_all_processes_are_ended(undisturbed: Undisturbed, tmp_p
     assert not list(tmp_path.glob("fv2es-*"))
 
 
+@pytest.mark.soak
 def test_a_job_that_is_killed_takes_its_pipeline_along(undisturbed: Undisturbed, tmp_path: Path) -> None:
     watch, out, log = tmp_path / "watch", tmp_path / "out", tmp_path / "log"
     env = faults.environment(watch, pace_s=0.5)
@@ -177,6 +179,7 @@ def test_a_job_that_is_killed_takes_its_pipeline_along(undisturbed: Undisturbed,
     assert faults.same_tables(out, undisturbed.out)
 
 
+@pytest.mark.soak
 def test_a_run_whose_lease_was_taken_over_commits_nothing_more(undisturbed: Undisturbed, tmp_path: Path) -> None:
     watch, out, log = tmp_path / "watch", tmp_path / "out", tmp_path / "log"
     env = faults.environment(watch, pace_s=1.0)
@@ -191,6 +194,7 @@ def test_a_run_whose_lease_was_taken_over_commits_nothing_more(undisturbed: Undi
     assert not list(out.glob("segments/**/*.parquet"))
 
 
+@pytest.mark.soak
 def test_a_job_server_gives_the_same_table(undisturbed: Undisturbed, tmp_path: Path, job_server: str) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     env = faults.environment(tmp_path / "watch")
@@ -199,6 +203,7 @@ def test_a_job_server_gives_the_same_table(undisturbed: Undisturbed, tmp_path: P
     assert faults.same_tables(out, undisturbed.out)
 
 
+@pytest.mark.soak
 def test_after_the_grace_a_pipeline_elsewhere_is_cancelled(
     undisturbed: Undisturbed, tmp_path: Path, job_server: str
 ) -> None:

@@ -1,13 +1,14 @@
 """A segment that kills its worker three times is left out, and the others of its shard are not."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from operators.commit import Store
-from pipelines.guard import ATTEMPTS, Guard, stop_name
+from pipelines.guard import ATTEMPTS, LOSSES_A_DEATH, MAX_DEATHS, Guard, stop_name
 from pipelines.plan import Segment, Shard, Video, to_table
 
 VIDEOS = [Video(f"/corpus/{name}.mp4", 10, "1", 60_000, 64, 36, 25.0, "h264", "aac") for name in "abc"]
@@ -78,6 +79,58 @@ def test_in_one_process_with_the_job_every_death_counts(tmp_path: Path) -> None:
             Guard(Deadly, "decode", str(tmp_path), run_id=f"run-{number}", shares_process=True)(SHARD)
     done = Guard(Deadly, "decode", str(tmp_path), run_id="run-9", shares_process=True)(SHARD)
     assert done["status"].to_pylist().count("crashed_worker") == 1
+
+
+class Cluster:
+    """Machines that come and go: each worker is on the next one."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.gone: set[str] = set()
+
+    def here(self) -> str:
+        self.number += 1
+        return f"machine-{self.number}"
+
+    def left(self, ids: Collection[str]) -> set[str]:
+        return self.gone & set(ids)
+
+
+def test_a_machine_that_leaves_with_its_worker_is_no_death_of_the_file(tmp_path: Path) -> None:
+    cluster, operator = Cluster(), Deadly()
+    for _ in range(2):  # it works on the whole shard, and the machine goes
+        with pytest.raises(WorkerDiedError):
+            Guard(lambda: operator, "decode", str(tmp_path), run_id="run", machines=cluster)(SHARD)
+        cluster.gone.add(f"machine-{cluster.number}")
+    whole = [video.uri for video in VIDEOS]
+    assert operator.calls == [whole, whole]
+    done = Guard(lambda: lambda table: table, "decode", str(tmp_path), run_id="run", machines=cluster)(SHARD)
+    assert done.equals(SHARD)
+    assert Store(str(tmp_path)).names(ATTEMPTS, "") == []
+
+
+def test_a_machine_may_be_found_to_have_left_long_after_its_worker(tmp_path: Path) -> None:
+    cluster, operator = Cluster(), Deadly()
+    for _ in range(2):
+        with pytest.raises(WorkerDiedError):
+            Guard(lambda: operator, "decode", str(tmp_path), run_id="run", machines=cluster)(SHARD)
+    assert operator.calls[-1] == [POISON]  # suspected by now: it goes through them one by one
+    cluster.gone |= {"machine-1", "machine-2"}
+    done = Guard(lambda: lambda table: table, "decode", str(tmp_path), run_id="run", machines=cluster)(SHARD)
+    assert done.equals(SHARD)
+
+
+def test_a_file_that_takes_machines_along_does_not_take_them_all(tmp_path: Path) -> None:
+    cluster, operator, done, losses = Cluster(), Deadly(), None, 0
+    while done is None:
+        guard = Guard(lambda: operator, "decode", str(tmp_path), run_id="run", apart=True, machines=cluster)
+        try:
+            done = guard(SHARD)
+        except WorkerDiedError:
+            losses += 1
+            cluster.gone.add(f"machine-{cluster.number}")
+    assert losses == MAX_DEATHS * LOSSES_A_DEATH
+    assert done["status"].to_pylist() == ["ok", "crashed_worker", "ok"]
 
 
 def test_an_exception_is_no_death_however_often_the_engine_tries_again(tmp_path: Path) -> None:

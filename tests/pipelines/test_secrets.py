@@ -28,7 +28,8 @@ def test_credentials_of_the_settings_are_nowhere_in_what_a_run_leaves_or_says(
     storage = {"endpoint_url": endpoint, "region": "us-east-1", "access_key_id": CREDENTIALS["key"]}
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump({"storage": storage}))
-    env = faults.environment(tmp_path / "watch", FV2ES_STORAGE__SECRET_ACCESS_KEY=CREDENTIALS["secret"])
+    secret = {"FV2ES_STORAGE__SECRET_ACCESS_KEY": CREDENTIALS["secret"]}
+    env = faults.environment(tmp_path / "watch", **secret, FV2ES_JOB__LOG_FORMAT="json", FV2ES_JOB__LOG_LEVEL="debug")
     env = {name: value for name, value in env.items() if not name.startswith("AWS_")}
     for command in (
         ["label", source, "--out", out, "--engine", "local"],

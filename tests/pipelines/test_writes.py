@@ -22,7 +22,7 @@ TRIAL = re.compile(r"[a-z0-9_]{8}")
 EXPECTED = re.compile(
     r"(labels|segments)/recipe=[0-9a-f]{12}/[0-9a-f]{20}(-\d{8}T\d{12})?\.parquet"
     r"|_runs/[^/]+/(config\.json|recipe\.json|plan\.parquet|state\.json|stop)"
-    r"|_runs/ledger/recipe=[0-9a-f]{12}\.parquet"
+    r"|_runs/(ledger|sums)/recipe=[0-9a-f]{12}\.parquet"
     r"|_runs/lock\.json|_runs/attempts/[0-9a-f]{20}(-\d{8}T\d{12})?\.(decode|transcribe|infer)\.json"
     r"|_tmp/[0-9a-f]{32}"
 )
