@@ -6,6 +6,7 @@ Everything around is real: the plan, the ledger, the lease, the commits.
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from pipelines import graph, job, planner
 from pipelines.config import Config
 from pipelines.corpus import SourceFile
 from pipelines.plan import Video, video_of
+from pipelines.pools import Pools
 from pipelines.recipe import Weights
 
 SOURCE = "s3://bucket/corpus"
@@ -85,10 +87,10 @@ def probe_files(files: Iterable[SourceFile], config: Config) -> Iterator[Video]:
         yield Video(made.uri, made.size, made.etag_or_mtime, seconds * 1000, **described)
 
 
-def made_up_graph(config: Config, weights: Weights, target: Target, workers: int) -> list[graph.Stage]:
+def made_up_graph(config: Config, weights: Weights, target: Target, pools: Pools) -> list[graph.Stage]:
     """Labels that are made up, and real commits; without the guards' notes, which are the same for each shard."""
-    *_, write = graph.labelling_graph(config, weights, target, workers)
-    return [graph.Stage("infer", build_infer, workers, cpus=0.1), write]
+    *_, infer, write = graph.labelling_graph(config, weights, target, pools)
+    return [replace(infer, build=build_infer), write]
 
 
 def build_infer() -> graph.Operator:

@@ -33,9 +33,8 @@ from rich.table import Table
 
 from benchmarks.made_up import SOURCE, made_up
 from operators.commit import Store
-from pipelines import job, progress
+from pipelines import job, progress, runs
 from pipelines import run as running
-from pipelines import validate as validating
 from pipelines.config import Config, load
 from pipelines.nightly import Night
 from pipelines.planner import JobPlan
@@ -127,13 +126,17 @@ def label_and_be_killed(out: str, config: Config, measured: Measured, tell: Tell
 
 def status(out: str, config: Config, measured: Measured, tell: Tell) -> None:
     """`fv2es status`."""
-    found = progress.of_last_run(Store(out))
-    assert found is not None
+    store = Store(out)
+    last = runs.latest(store)
+    assert last is not None
+    found = progress.RunReader(store, last.run_id).read()
     measured.found |= {"shards": found.shards, "done": found.shards_done}
 
 
 def validate(out: str, config: Config, measured: Measured, tell: Tell) -> None:
     """`fv2es validate`."""
+    from pipelines import validate as validating  # here: it brings in torch, whose memory the other steps don't have
+
     report = validating.validate(Store(out))
     measured.found |= {"shards": report.shards, "segments": report.segments, "problems": len(report.problems)}
 
