@@ -155,6 +155,7 @@ def query(out: str, config: Config, measured: Measured, tell: Tell) -> None:
     """Count the labels of each emotion by DuckDB, over the shards' files and over one file of the same rows."""
     count = "SELECT emotion, count(*), count(DISTINCT video_id) FROM read_parquet(?) GROUP BY ALL"
     connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")  # it would stand in the JSON
     every, one = f"{out}/labels/**/*.parquet", f"{out}/one.parquet"
     began = time.monotonic()
     ((_, labels, videos),) = connection.execute(count, [every]).fetchall()

@@ -27,7 +27,8 @@ EXAMPLES = """
   fv2es evaluate --annotations labels/ --out evaluation/
 
 Corpora, in the layout in which they are given away: crema-d, emo-db, fer2013, iemocap (published split),
-iemocap-session5 (speakers apart), meld, mosei, ravdess; manifest, the folder of the trainings; takes of RAVDESS.
+iemocap-session5 (speakers apart), meld, mosei, ravdess; manifest, the folder of the trainings; takes of RAVDESS;
+annotations, an output of FV2ES with verdicts on its labels.
 
 With --annotations, the labels that an output holds are scored by the verdicts that were given in `fv2es view`; the \
 model does not run. Annotators who mark only what is wrong make any model look bad: mark what is right, too.

@@ -132,7 +132,7 @@ def test_decoding_goes_where_it_was_told_and_metrics_say_what_was_done(
     took = found["ray_fv2es_stage_seconds_total"]
     assert took.keys() == set(STAGES)
     assert all(took[stage] >= 0.3 * shards for stage in ("decode", "transcribe", "infer"))
-    assert not any(found["ray_fv2es_shards_in_flight"].values())
+    assert not any(found.get("ray_fv2es_shards_in_flight", {}).values())
     assert gauges.keys() == OURS.keys()  # which is what the dashboard asks for
     assert not gauges["ray_fv2es_spilled_bytes"][""]
 

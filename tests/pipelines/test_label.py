@@ -101,8 +101,9 @@ def test_nothing_is_written_outside_the_output_and_nothing_spills(labelled: Labe
     assert {Path(name).suffix for name in files_below(labelled.out / "labels", labelled.out / "segments")} == {
         ".parquet"
     }
-    assert {Path(name).name for name in files_below(labelled.out / "_runs")} == {
-        "config.json", "plan.parquet", "recipe.json", "state.json"
+    of_runs = {Path(name).name for name in files_below(labelled.out / "_runs")}
+    assert of_runs == {
+        "config.json", "plan.parquet", "recipe.json", "state.json", f"{labelled.result['partition']}.parquet"
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def commit(root: Path, *segments: Segment) -> None:
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic") / "my labels"
-    for _ in make(root, Size(videos=12, rows=1_000, nights=2)):
+    for _ in make(root, Size(videos=12, rows=1_000, nights=2), shard_ms=20 * 60_000):
         pass
     return root
 
