@@ -58,7 +58,7 @@ def test_ten_machines_are_ten_times_as_fast() -> None:
 
 def test_what_losses_cost_is_what_the_page_on_sizing_says() -> None:
     """L x w x m / (2 x v): losses an hour, shards in a machine's hands, hours of video a shard, a machine's speed."""
-    costs, lost = Costs(driver_s=0.0, write_s=0.0, start_s=0.0), 2.0
+    costs, lost = Costs(0.13, 0.05, 0.01, driver_s=0.0, write_s=0.0, start_s=0.0), 2.0
     outcome = run(Cluster(20, losses_per_hour=lost, notice_s=0.0, replace_s=0.1), Work(15_000, 1800), costs)
     in_hand = outcome.shards_begun_anew / outcome.losses
     expected = lost * in_hand * 0.5 / (2 * 8 / costs.in_all)
