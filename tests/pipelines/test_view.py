@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -285,7 +286,7 @@ def test_a_bucket_is_shown_by_ranges_and_annotated(bucket: str, tmp_path: Path) 
     local.write_bytes(CONTENT)
     etag = filesystem.info(key)["ETag"].strip('"')
     video = a_video(local, 5000)
-    video = type(video)(**{**video.__dict__, "uri": f"s3://{key}", "etag_or_mtime": etag})
+    video = replace(video, uri=f"s3://{key}", etag_or_mtime=etag)
     write_output(f"s3://{bucket}/out", {video: UTTERANCES})
     with serving(f"s3://{bucket}/out") as server:
         path = f"/media/{video.video_id}/{server.access.ticket(video.video_id)}"
