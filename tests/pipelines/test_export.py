@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
+import pympi
 import pytest
 import yaml
 from hypothesis import given
@@ -100,6 +101,20 @@ def test_elan_reads_tiers_whose_times_are_in_order(synthetic: Path) -> None:
             for item in tier.iter("ALIGNABLE_ANNOTATION")
         ]
         assert back == [(item.start_ms, item.end_ms) for item in made[tier.attrib["TIER_ID"]]]
+
+
+def test_pympi_reads_what_annotators_get(tmp_path: Path) -> None:
+    made = tiers([row(0, 900, "one <b> é"), row(1000, 2000, "two")])
+    (tmp_path / "a.eaf").write_bytes(eaf(made, "/a b.mp4"))
+    (tmp_path / "a.TextGrid").write_text(textgrid(made, 3000), "utf-8")
+    elan, praat = pympi.Eaf(str(tmp_path / "a.eaf")), pympi.TextGrid(str(tmp_path / "a.TextGrid"))
+    for name, line in made.items():
+        expected = [(item.start_ms, item.end_ms, item.text) for item in line]
+        assert elan.get_annotation_data_for_tier(name) == expected
+        intervals = praat.get_tier(name).get_all_intervals()
+        back = [(round(start * 1000), round(end * 1000), said) for start, end, said in intervals if said]
+        assert back == expected
+    assert elan.get_linked_files()[0]["MEDIA_URL"] == "file:///a%20b.mp4"
 
 
 def test_a_dataset_folder_has_all_rows_and_a_card(synthetic: Path, tmp_path: Path) -> None:
