@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -215,7 +216,7 @@ def test_damaged_labels_are_named(out: Path) -> None:
 
 
 def test_other_tools_read_the_files_as_they_are(synthetic: Path) -> None:
-    """The glob is all that they need to know. Spark is left out where it isn't installed."""
+    """The glob is all that they need to know."""
     glob = f"{synthetic}/labels/*/*.parquet"
     files = sorted(map(str, (synthetic / "labels").rglob("*.parquet")))
     (truth,) = duckdb.sql(f"SELECT count(*), round(sum(confidence), 1) FROM '{glob}'").fetchall()
@@ -226,6 +227,22 @@ def test_other_tools_read_the_files_as_they_are(synthetic: Path) -> None:
     assert (lazy.collect()[0, 0], round(lazy.collect()[0, 1], 1)) == truth
     arrow = pa.dataset.dataset(files).to_table(columns=["confidence"])["confidence"].cast(pa.float64())
     assert (len(arrow), round(pa.compute.sum(arrow).as_py(), 1)) == truth
+
+
+def test_spark_reads_the_files_as_they_are(synthetic: Path) -> None:
+    """Spark is large and needs Java: where they are not installed, this is skipped."""
+    sql = pytest.importorskip("pyspark.sql")
+    if not shutil.which("java"):
+        pytest.skip("Spark needs Java, which is not here")
+    (truth,) = duckdb.sql(f"SELECT count(*), count(DISTINCT recipe) FROM '{synthetic}/labels/*/*.parquet'").fetchall()
+    spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        labels = spark.read.parquet(str(synthetic / "labels"))
+        assert (labels.count(), labels.select("recipe").distinct().count()) == truth
+        sure = labels.filter("p_fear > 0.5").select("video_id", "start_ms", "words.word").toArrow()
+        assert sure.num_rows == duckdb.sql(f"FROM '{synthetic}/labels/*/*.parquet' WHERE p_fear > 0.5").shape[0]
+    finally:
+        spark.stop()
 
 
 def test_filters_skip_row_groups(tmp_path: Path) -> None:
