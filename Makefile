@@ -55,8 +55,9 @@ demo: setup samples ## Build a small corpus, label it and print the rows
 	fi
 	@$(BIN)/python -m pipelines.demo show $(DEMO)/out
 
+# Much of a test is waiting: two processes share the files of tests.
 test: setup samples ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 NIGHTS := 60
 VIDEOS := 1000000

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
+from sysconfig import get_path
 
 from packaging.utils import canonicalize_name
 
@@ -21,9 +22,9 @@ class Installed:
 
 
 def installed(found: Iterable[Distribution] | None = None) -> dict[str, Installed]:
-    """The packages of this environment by canonical name."""
+    """The packages of this environment by canonical name; not those that some carry inside them, as Ray does."""
     packages: dict[str, Installed] = {}
-    for distribution in distributions() if found is None else found:
+    for distribution in distributions(path=[get_path("purelib")]) if found is None else found:
         name = canonicalize_name(distribution.metadata["Name"])
         expression = _field(distribution, "License-Expression")
         licence = expression or _named(distribution) or _classified(distribution)

@@ -38,6 +38,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ports |= {f"{name}.grpc": free_port() for name in ports}
     command = [str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-volume.max=200"]
     command += [f"-s3.config={folder}/s3.json", "-master.volumeSizeLimitMB=64"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # else they listen at ports that all servers share
     command += [f"-{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)

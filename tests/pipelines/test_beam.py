@@ -97,7 +97,7 @@ def test_the_demo_corpus_gives_the_rows_of_the_plain_loop(
     assert [result[name] for name in told] == [of_loop[name] for name in told]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_operators_that_fail_half_the_time_change_nothing(undisturbed: Undisturbed, tmp_path: Path, seed: int) -> None:
     watch, out, log = tmp_path / "watch", tmp_path / "out", tmp_path / "log"
     env = faults.environment(watch, FLAKY_SEED=str(seed))
@@ -112,6 +112,7 @@ def test_operators_that_fail_half_the_time_change_nothing(undisturbed: Undisturb
     assert not (out / "_runs" / "attempts").exists()
 
 
+@pytest.mark.soak
 def test_a_file_that_kills_its_worker_is_left_out_and_the_rest_is_labelled(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -216,7 +217,7 @@ def test_after_the_grace_a_pipeline_elsewhere_is_cancelled(
     assert "CANCELLED" in states_of_last_job(job_server)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_worker_that_is_killed_among_several_costs_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     watch, out, log = tmp_path / "watch", tmp_path / "out", tmp_path / "log"
     env = faults.environment(watch, pace_s=1.0)

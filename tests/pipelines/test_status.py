@@ -44,7 +44,7 @@ def start(folder: Path, pace_s: float = 0.0) -> subprocess.Popen[bytes]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a run that came to its end."""
     folder = tmp_path_factory.mktemp("finished")
-    assert start(folder).wait(300) == 3
+    assert start(folder, pace_s=0.5).wait(300) == 3  # times of runs are whole seconds, and this one is to have a speed
     return folder / "out"
 
 
