@@ -27,7 +27,7 @@ SEEK = """() => new Promise(done => {
   const seek = () => { video.onseeked = done; video.currentTime = video.duration * 0.4; };
   if (video.readyState >= 1) seek(); else video.onloadedmetadata = seek;
 })"""
-SETTLE_MS = 500  # for what follows the time of the video
+SETTLE_MS = 2000  # for the frame, and what follows the time of the video
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
