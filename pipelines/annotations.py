@@ -17,8 +17,8 @@ from datetime import datetime, timezone
 
 import pyarrow as pa
 
-from models.corpora.verdicts import Span, agreed, overlap, standing
 from models.emotions import EMOTIONS
+from models.verdicts import Span, agreed, overlap, standing
 from operators.commit import OutputError, Store
 from pipelines import runs
 

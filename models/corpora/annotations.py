@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from models.corpora.item import Corpus, Item, Part
 from models.corpora.layout import Layout
-from models.corpora.verdicts import agreed, overlap, standing
 from models.emotions import EMOTIONS
 from models.train.splits import hashed_fraction
+from models.verdicts import agreed, overlap, standing
 
 NAME = "annotations"
 REPORT_FRACTION, TUNE_FRACTION = 0.15, 0.15

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,11 @@ def test_weights_that_are_a_pickle_end_the_job_before_anything_is_done(
     assert code == 2
     assert "weights.safetensors is not a safetensors file" in " ".join(err.split())
     assert {path.name for path in tmp_path.iterdir()} == {"corpus", "weights.safetensors"}
+
+
+def test_commands_begin_without_loading_what_only_some_need() -> None:
+    """A question need not wait for PyTorch, which takes seconds to load, nor for the other large ones."""
+    heavy = {"torch", "ray", "apache_beam", "whisperx", "transformers", "cv2", "sklearn", "matplotlib", "pandas"}
+    code = f"import sys, pipelines.cli.app; print(*({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
