@@ -79,10 +79,10 @@ def _tagged(store: Store, partition: str, read_one: Reader, known: pa.Table) -> 
 
 def _still_true(stored: pa.Table, versions: dict[str, str]) -> tuple[pa.Table, bool]:
     """The rows whose files are still those that they came from, and whether there are others."""
-    files = stored.group_by([_FILE, _VERSION]).aggregate([])
-    pairs = zip(files[_FILE].to_pylist(), files[_VERSION].to_pylist(), strict=True)
-    true = [name for name, version in pairs if version and versions.get(name) == version]
-    kept = stored.filter(pc.is_in(stored[_FILE], pa.array(true, pa.string())))
+    # Not by group_by: it imports pandas, for half a second.
+    marks = pc.binary_join_element_wise(stored[_FILE], stored[_VERSION], "\0")
+    true = [f"{name}\0{version}" for name, version in versions.items() if version]
+    kept = stored.filter(pc.is_in(marks, pa.array(true, pa.string())))
     return kept, kept.num_rows < stored.num_rows
 
 
