@@ -34,8 +34,10 @@ def normalise_crops(crops: Tensor) -> Tensor:
     Nearly all training pictures are grey and differ in exposure; colour could only teach skin tone, which must not
     count.
     """
-    grey = torch.einsum("fhwc,c->fhw", crops.float(), torch.tensor(LUMA, device=crops.device))
-    return standardise(grey[:, None])
+    with torch.autocast(crops.device.type, enabled=False):  # half a grey level is more than bfloat16 can tell
+        red, green, blue = crops.float().unbind(dim=-1)
+        grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue  # no tensor of weights: a CUDA graph can't fetch one
+        return standardise(grey[:, None])
 
 
 def to_channels_last(module: Module) -> Module:

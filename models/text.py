@@ -49,13 +49,29 @@ class MiniLM:
     @torch.inference_mode()
     def encode(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Token ids of B texts -> states [B, T, 384] below the tuned layers, and mask [B, T]."""
-        longest = max(len(ids) for ids in token_ids)
-        mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in token_ids], device=self.device)
-        padded = [[*ids, *([self.tokenizer.pad_token_id] * (longest - len(ids)))] for ids in token_ids]
-        states = self.embeddings(input_ids=torch.tensor(padded, device=self.device))
+        padded, mask = (part.to(self.device) for part in self.pad(token_ids))
+        return self.states(padded, mask), mask
+
+    def pad(
+        self, token_ids: Sequence[Sequence[int]], length: int | None = None, count: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Token ids of texts -> one tensor [B, T] and mask [B, T], on the CPU.
+
+        length, count: T and B to pad to. Texts that are added are one padding token that passes for real.
+        """
+        lengths = [len(ids) for ids in token_ids]
+        longest, missing = length or max(lengths), (count or len(lengths)) - len(lengths)
+        padding = self.tokenizer.pad_token_id
+        padded = [[*ids, *([padding] * (longest - len(ids)))] for ids in token_ids] + missing * [[padding] * longest]
+        real = torch.tensor(lengths + missing * [1])
+        return torch.tensor(padded), torch.arange(longest) < real[:, None]
+
+    def states(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+        """Padded token ids [B, T] and mask [B, T] -> states [B, T, 384] below the tuned layers."""
+        states = self.embeddings(input_ids=token_ids)
         for layer in self.lower:
-            states = run_layer(layer, states, mask.bool())
-        return states, mask.bool()
+            states = run_layer(layer, states, mask)
+        return states
 
 
 def run_layer(layer: nn.Module, states: Tensor, mask: Tensor) -> Tensor:

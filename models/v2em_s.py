@@ -3,7 +3,7 @@
 Three branches, each calibrated, and masked late fusion; what an utterance lacks is left out, never faked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,17 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.batches import in_batches
+from models.batches import Shapes, in_batches, rows_of
 from models.calibration import Calibration, log_odds
+from models.device import Execution, as_execution
 from models.emotions import EMOTIONS, MODALITIES
 from models.face import FaceBranch, FaceConfig
 from models.fusion import fuse_logits
-from models.text import MiniLM, TextBranch, TextConfig
+from models.runner import CudaGraphs, Recorder, Runner
+from models.text import MAX_TOKENS, MiniLM, TextBranch, TextConfig
 from models.voice import VoiceBranch, VoiceConfig, VoiceEnsemble, build_voice, pad_ragged
 from models.weights_file import WeightsError, load_strictly, load_weights
 from models.whisper_states import WhisperStates
 
 FACES_PER_PASS = 256  # of the face network; bounds memory, whatever the batch
+
+TEXT_LENGTHS = (16, 32, 64, MAX_TOKENS)
+VOICE_LENGTHS_S = (2, 4, 6, 8, 10, 16, 26)  # utterances are 1 to 10 s; none is longer than 26 s
+FACE_LENGTHS = (4, 8, 12, 20, 52)  # two faces a second
+"""What utterances are padded to where shapes are fixed: each at most twice as long, most much less."""
 MIN_PCM_SAMPLES = 1_600  # 0.1 s: less says nothing
 
 
@@ -75,33 +82,47 @@ class EmotionModel:
         evidence: Sequence[Calibration],
         fusion_weights: Sequence[float],
         encoders: tuple[MiniLM, WhisperStates],
-        device: str = "cpu",
+        device: str | Execution = "cpu",
+        recorder: Recorder | None = None,
     ) -> None:
         self.model_id = model_id
-        self.device = device
+        self.execution = as_execution(device)
         for branch in branches:
-            branch.eval().requires_grad_(False).to(device)
+            branch.eval().requires_grad_(False).to(self.execution.device)
         self.text, self.voice, self.face = branches
+        self._run_text = Runner(self._classify_text, self.execution, recorder)
+        self._run_voice = Runner(self.voice, self.execution, recorder)
+        self._run_crops = Runner(self.face.embed, self.execution, recorder)
+        self._run_faces = Runner(self.face.classify, self.execution, recorder)
         self.calibrations, self.evidence = tuple(calibrations), tuple(evidence)
         self.fusion_weights = torch.tensor(fusion_weights)
         self.minilm, self.whisper = encoders
 
     @classmethod
-    def load(cls, weights: Path, whisper_dir: Path, minilm_dir: Path, device: str = "cpu") -> "EmotionModel":
+    def load(
+        cls,
+        weights: Path,
+        whisper_dir: Path,
+        minilm_dir: Path,
+        device: str | Execution = "cpu",
+        recorder: Recorder | None = None,
+    ) -> "EmotionModel":
         """Weights of V2EM-S, and the folders of the Whisper (CTranslate2) and MiniLM models it stands on.
 
-        device: "cpu", "cuda", or "auto" for a GPU where there is one. Raises WeightsError when the file is of another
-        format, label order or shape, or was trained on encoders of other sizes.
+        device: "cpu", "cuda", "auto" for a GPU where there is one, or how exactly. recorder: of graphs, where the
+        execution has them; by default CUDA's. Raises WeightsError when the file is of another format, label order or
+        shape, or was trained on encoders of other sizes.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        execution = as_execution(device)
+        if execution.graphs and recorder is None:
+            recorder = CudaGraphs()
         model_id, config, state = load_weights(weights)
         foreign = [name for name in state if name.split(".")[0] not in MODALITIES]
         if foreign:
             raise WeightsError(f"{weights} has tensors of no branch: {', '.join(sorted(foreign)[:5])}")
         text_config, voice_config = TextConfig(**config["text"]), VoiceConfig(**config["audio"])
-        minilm = MiniLM(minilm_dir, text_config.tuned_layers, device)
-        whisper = WhisperStates(whisper_dir, device, tuple(voice_config.encoder_layers))
+        minilm = MiniLM(minilm_dir, text_config.tuned_layers, execution.device)
+        whisper = WhisperStates(whisper_dir, execution, tuple(voice_config.encoder_layers), recorder)
         if whisper.state_dim != voice_config.state_dim:
             raise WeightsError(
                 f"the voice branch reads Whisper states of {voice_config.state_dim} numbers (tiny.en); the model in "
@@ -119,7 +140,8 @@ class EmotionModel:
         held = config.get("evidence", config["calibration"])  # the first weights had one calibration for both
         evidence = [Calibration(**held[modality]) for modality in MODALITIES]
         fusion_weights = [config["fusion"][modality] for modality in MODALITIES]
-        return cls(model_id, branches, calibrations, evidence, fusion_weights, (minilm, whisper), device)
+        encoders = (minilm, whisper)
+        return cls(model_id, branches, calibrations, evidence, fusion_weights, encoders, execution, recorder)
 
     @torch.inference_mode()
     def predict(self, utterances: Sequence[UtteranceInput], batch_size: int = 32) -> Predictions:
@@ -141,7 +163,7 @@ class EmotionModel:
         for m in range(len(MODALITIES)):
             rows = torch.nonzero(present[:, m])[:, 0].tolist()
             if rows:
-                logits = label[m]([utterances[row] for row in rows], batch_size).cpu()
+                logits = label[m]([utterances[row] for row in rows], batch_size)
                 odds[rows, m] = log_odds(logits, self.calibrations[m])
                 evidence[rows, m] = log_odds(logits, self.evidence[m])
         joined = torch.where((present.sum(dim=1) > 1)[:, None, None], evidence, odds)
@@ -151,34 +173,64 @@ class EmotionModel:
 
     def _text_logits(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Tensor:
         token_ids = self.minilm.tokenize([u.text or "" for u in utterances])
+        shapes = self._shapes(batch_size, TEXT_LENGTHS)
 
         def classify(chosen: list[int]) -> Tensor:
-            return self.text(*self.minilm.encode([token_ids[i] for i in chosen]))
+            ids = [token_ids[i] for i in chosen]
+            return self._run_text(*self.minilm.pad(ids, *_shape(shapes, ids)))
 
-        return in_batches([len(ids) for ids in token_ids], batch_size, classify)
+        return in_batches([len(ids) for ids in token_ids], batch_size, classify, shapes)
+
+    def _classify_text(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+        return self.text(self.minilm.states(token_ids, mask), mask)
 
     def _voice_logits(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Tensor:
         states = self.whisper.encode([u.pcm for u in utterances if u.pcm is not None], batch_size)
+        per_s = self.voice.config.items_per_s
+        shapes = self._shapes(batch_size, [round(per_s * seconds) for seconds in VOICE_LENGTHS_S])
 
         def classify(chosen: list[int]) -> Tensor:
-            padded, mask = pad_ragged([states[i] for i in chosen])
-            return self.voice(padded.to(self.device), mask.to(self.device))
+            rows = [states[i] for i in chosen]
+            return self._run_voice(*pad_ragged(rows, *_shape(shapes, rows)))
 
-        return in_batches([len(state) for state in states], batch_size, classify)
+        return in_batches([len(state) for state in states], batch_size, classify, shapes)
 
     def _face_logits(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Tensor:
         crops = [np.ascontiguousarray(u.faces) for u in utterances if u.faces is not None]
-        packed = torch.from_numpy(np.concatenate(crops))
-        embedded = torch.cat([self.face.embed(part.to(self.device)) for part in packed.split(FACES_PER_PASS)])
-        per_utterance = embedded.split([len(crop) for crop in crops])
+        counts = [len(crop) for crop in crops]
+        embedded = self._embed(torch.from_numpy(np.concatenate(crops)))
+        per_utterance = embedded.split(counts)
         times_s = [torch.as_tensor(u.face_times_s, dtype=torch.float32) for u in utterances]
+        shapes = self._shapes(batch_size, FACE_LENGTHS)
 
         def classify(chosen: list[int]) -> Tensor:
-            padded, mask = pad_ragged([per_utterance[i] for i in chosen])
-            times, _ = pad_ragged([times_s[i] for i in chosen])
-            return self.face.classify(padded, times.to(self.device), mask.to(self.device))
+            rows = [per_utterance[i] for i in chosen]
+            padded, mask = pad_ragged(rows, *_shape(shapes, rows))
+            times, _ = pad_ragged([times_s[i] for i in chosen], *_shape(shapes, rows))
+            return self._run_faces(padded, times, mask)
 
-        return in_batches([len(crop) for crop in crops], batch_size, classify)
+        return in_batches(counts, batch_size, classify, shapes)
+
+    def _embed(self, crops: Tensor) -> Tensor:
+        """uint8 RGB [F, 48, 48, 3] -> [F, widths[-1]] on the device, in passes of at most FACES_PER_PASS."""
+        shapes = self._shapes(FACES_PER_PASS, ())
+        embedded = []
+        for part in crops.split(FACES_PER_PASS):
+            missing = shapes.count(len(part)) - len(part) if shapes else 0
+            padded = torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) if missing else part
+            embedded.append(self._run_crops(padded)[: len(part)])
+        return torch.cat(embedded)
+
+    def _shapes(self, batch_size: int, lengths: Sequence[int]) -> Shapes | None:
+        """The shapes of batches, where the execution wants them fixed."""
+        return Shapes(rows_of(batch_size), tuple(lengths)) if self.execution.fixed_shapes else None
+
+
+def _shape(shapes: Shapes | None, rows: Sequence[Sized]) -> tuple[int | None, int | None]:
+    """Length and number of rows that a batch is padded to; None: no more than it takes."""
+    if shapes is None:
+        return None, None
+    return shapes.length(max(len(row) for row in rows)), shapes.count(len(rows))
 
 
 def check_utterance(index: int, utterance: UtteranceInput) -> None:

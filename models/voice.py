@@ -143,8 +143,15 @@ def build_voice(config: VoiceConfig) -> VoiceBranch | VoiceEnsemble:
     return VoiceEnsemble(config) if config.members > 1 else VoiceBranch(config)
 
 
-def pad_ragged(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Tensors [T_i, ...] -> one [B, max T, ...], zero behind the ends, and a mask [B, max T]."""
+def pad_ragged(rows: list[Tensor], length: int | None = None, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """Tensors [T_i, ...] -> one [B, max T, ...], zero behind the ends, and a mask [B, max T], where the rows are.
+
+    length, count: T and B to pad to. Rows that are added have one item, a zero: no network chokes on it.
+    """
     padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+    longest, missing = length or padded.shape[1], (count or len(rows)) - len(rows)
+    lengths = torch.tensor([len(row) for row in rows] + [1] * missing)
+    if missing or longest > padded.shape[1]:
+        behind = (0, 0) * (padded.dim() - 2) + (0, longest - padded.shape[1], 0, missing)
+        padded = nn.functional.pad(padded, behind)
+    return padded, torch.arange(longest) < lengths[:, None]

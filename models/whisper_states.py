@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from faster_whisper.feature_extractor import FeatureExtractor
 
+from models.batches import rows_of
+from models.device import Execution, as_execution, device_and_index
+from models.runner import Recorder, Runner
 from models.whisper_encoder import read_encoder
 
 PCM_RATE_HZ = 16_000
@@ -61,16 +64,26 @@ class WhisperStates:
     Raises EncoderFileError when the model is stored in a way that cannot be read, or has fewer layers.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu", layers: tuple[int, ...] = ()) -> None:
-        self.layers, self.device = tuple(layers), device
+    def __init__(
+        self,
+        folder: Path,
+        device: str | Execution = "cpu",
+        layers: tuple[int, ...] = (),
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.layers, self.execution = tuple(layers), as_execution(device)
         if self.layers:
-            self.encoder = read_encoder(folder / "model.bin", max(self.layers)).to(device)
+            self.encoder = read_encoder(folder / "model.bin", max(self.layers)).to(self.execution.device)
             bands, self.state_dim = self.encoder.conv1.in_channels, self.encoder.conv1.out_channels
+            self._states = Runner(self._chosen_layers, self.execution, recorder)
         else:
-            kind = "int8" if device == "cpu" else "float16"
-            threads = torch.get_num_threads()
+            kind, index = device_and_index(self.execution.device)
             self.model = ctranslate2.models.Whisper(
-                str(folder), device=device, compute_type=kind, intra_threads=threads
+                str(folder),
+                device=kind,
+                device_index=index,
+                compute_type="float16" if kind == "cuda" else "int8",
+                intra_threads=torch.get_num_threads(),
             )
             bands = self.model.n_mels
         self.features = FeatureExtractor(feature_size=bands)
@@ -82,7 +95,8 @@ class WhisperStates:
     def encode(self, clips: Sequence[np.ndarray], batch_size: int = 16) -> list[torch.Tensor]:
         """Mono 16 kHz clips, int16 or float -> float32 states of each. Clips may not be empty.
 
-        [ceil(N / 640), layers * D], or [ceil(N / 320), D] where no layers were chosen.
+        [ceil(N / 640), layers * D] on the device, or [ceil(N / 320), D] on the CPU where no layers were chosen. With
+        fixed shapes, batches are filled up with silence that nobody asked for; lengths are fixed anyway.
         """
         pieces: list[tuple[int, int, np.ndarray]] = []  # clip, place in the clip, samples
         for index, clip in enumerate(clips):
@@ -99,8 +113,11 @@ class WhisperStates:
         for quanta, bucket in buckets.items():
             for first in range(0, len(bucket), batch_size):
                 batch = bucket[first : first + batch_size]
-                states = self._encode_same_length([samples for _, _, samples in batch], quanta * QUANTUM_SAMPLES)
-                for (index, start, samples), state in zip(batch, states, strict=True):
+                count = len(batch)
+                if self.layers and self.execution.fixed_shapes:
+                    count = next(rows for rows in rows_of(batch_size) if rows >= count)
+                states = self._encode_same_length([samples for _, _, samples in batch], quanta * QUANTUM_SAMPLES, count)
+                for (index, start, samples), state in zip(batch, states, strict=False):
                     real = state[: state_count(len(samples))]
                     encoded[index, start] = average_pairs(real) if self.layers else real.clone()
         return [
@@ -109,11 +126,16 @@ class WhisperStates:
         ]
 
     @torch.inference_mode()
-    def _encode_same_length(self, pieces: list[np.ndarray], samples: int) -> torch.Tensor:
+    def _encode_same_length(self, pieces: list[np.ndarray], samples: int, count: int = 1) -> torch.Tensor:
+        """States of at least `count` pieces; those behind the pieces given are of nothing."""
         mel = [self.features(np.pad(piece, (0, samples - len(piece))), padding=False) for piece in pieces]
+        mel += [np.zeros_like(mel[0])] * (count - len(mel))
         stacked = np.ascontiguousarray(np.stack(mel)[:, :, : samples // HOP_SAMPLES], dtype=np.float32)
         if self.layers:
-            states = self.encoder(torch.from_numpy(stacked).to(self.device))
-            return torch.cat([states[layer] for layer in self.layers], dim=-1).cpu()
+            return self._states(torch.from_numpy(stacked))
         last = self.model.encode(ctranslate2.StorageView.from_array(stacked), to_cpu=True)
         return torch.from_numpy(np.asarray(last.to(ctranslate2.DataType.float32)))
+
+    def _chosen_layers(self, mel: torch.Tensor) -> torch.Tensor:
+        states = self.encoder(mel)
+        return torch.cat([states[layer] for layer in self.layers], dim=-1)
