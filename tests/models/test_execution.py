@@ -1,15 +1,21 @@
 """V2EM-S however it is run: padded to fixed shapes, recorded, in bfloat16, on a GPU where there is one."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
 
 from models.device import Execution
+from models.face_crop import crop_face
+from models.retinaface import RetinaFace, load_mobilenet
 from models.v2em_s import EmotionModel, Predictions, UtteranceInput
 from models.whisper_states import WhisperStates
+from tests.models.conftest import located
 from tests.models.recorders import Repeats
 
 MOST_OFF = 0.04
@@ -22,14 +28,14 @@ TEXTS = ["That is wonderful, thank you so much!", "No.", "I can't believe he is 
 Loader = Callable[..., EmotionModel]
 
 
-def utterances(count: int = 40) -> list[UtteranceInput]:
-    """Of all lengths that there are, 30 s of sound and 60 faces included, with all that may be missing."""
+def utterances(count: int = 13) -> list[UtteranceInput]:
+    """Of all lengths that there are, 26 s of sound and 60 faces included, with all that may be missing."""
     rng = np.random.default_rng(3)
     made = []
     for k in range(count):
-        pcm = rng.normal(0, 3000, 4_000 + 12_000 * k).astype(np.int16) if k % 3 else None
-        faces = rng.integers(0, 256, (2 * k, 48, 48, 3), dtype=np.uint8) if k % 4 else None
-        times_s = 0.5 * np.arange(2 * k if faces is not None else 0, dtype=np.float32)
+        pcm = rng.normal(0, 3000, 4_000 + 34_000 * k).astype(np.int16) if k % 3 else None
+        faces = rng.integers(0, 256, (5 * k, 48, 48, 3), dtype=np.uint8) if k % 4 else None
+        times_s = 0.5 * np.arange(5 * k if faces is not None else 0, dtype=np.float32)
         made.append(UtteranceInput(TEXTS[k % 4], pcm, faces, times_s))
     return [utterance for utterance in made if any(utterance.present())]
 
@@ -62,15 +68,15 @@ def assert_labels_hold(found: Predictions, expected: Predictions) -> None:
 
 
 def test_batches_of_fixed_shapes_give_what_others_give(load: Loader, plain: Predictions) -> None:
-    assert_same(load(Execution("cpu", fixed_shapes=True)).predict(utterances(), batch_size=16), plain, atol=1e-4)
+    assert_same(load(Execution("cpu", fixed_shapes=True)).predict(utterances(), batch_size=4), plain, atol=1e-4)
 
 
 def test_recorded_work_gives_what_it_gave(load: Loader, plain: Predictions) -> None:
     recorder = Repeats()
     model = load(Execution("cpu", fixed_shapes=True, graphs=True), recorder)
-    assert_same(model.predict(utterances()), plain, atol=1e-4)
+    assert_same(model.predict(utterances(), batch_size=4), plain, atol=1e-4)
     recorded, replayed = recorder.recorded, recorder.replayed
-    assert_same(model.predict(utterances()), plain, atol=1e-4)
+    assert_same(model.predict(utterances(), batch_size=4), plain, atol=1e-4)
     assert recorder.recorded == recorded  # the shapes are known by now
     assert recorder.replayed == 2 * replayed
 
@@ -102,3 +108,42 @@ def test_a_gpu_gives_what_a_cpu_gives(load: Loader, plain: Predictions, precisio
     if precision == "float32":
         assert_same(found, plain, atol=5e-3)
     assert_labels_hold(found, plain)
+
+
+@pytest.fixture(scope="module")
+def filmed(test_data: Path) -> list[UtteranceInput]:
+    """The first 8 s of real clips: sound, faces twice a second, and made-up words for some."""
+    paths = [path for folder in ("ravdess", "talking_heads", "grid_s1") for path in real_clips(test_data, folder)]
+    detector = load_mobilenet(located("retinaface-mobilenet0.25"))
+    return [filmed_utterance(path, detector, TEXTS[k % 4]) for k, path in enumerate(paths)]
+
+
+def real_clips(test_data: Path, folder: str, count: int = 4) -> list[Path]:
+    return sorted(path for path in (test_data / "clips" / folder).rglob("*.mp4"))[:count]
+
+
+def filmed_utterance(path: Path, detector: RetinaFace, text: str | None) -> UtteranceInput:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-t", "8", "-i", str(path), "-map", "a:0?", "-ac", "1"]
+    sound = subprocess.run([*command, "-ar", "16000", "-f", "s16le", "-"], capture_output=True, check=False).stdout
+    capture, crops, times_s = cv2.VideoCapture(str(path)), [], []
+    for half_second in range(16):
+        capture.set(cv2.CAP_PROP_POS_MSEC, 500 * half_second)
+        done, frame = capture.read()
+        if not done:
+            break
+        rgb = cv2.cvtColor(cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+        boxes = detector.detect(rgb[None], 0.6)[0].boxes
+        height, width, _ = rgb.shape
+        if len(boxes):
+            crops.append(crop_face(rgb, np.clip(boxes[0], 0, [width, height, width, height])))
+            times_s.append(0.5 * half_second)
+    pcm = np.frombuffer(sound, np.int16) if sound else None
+    return UtteranceInput(text, pcm, np.stack(crops) if crops else None, np.array(times_s, np.float32))
+
+
+@pytest.mark.media
+def test_on_real_clips_too(load: Loader, model: EmotionModel, filmed: list[UtteranceInput]) -> None:
+    assert sum(all(utterance.present()) for utterance in filmed) >= 4
+    expected = model.predict(filmed)
+    assert_same(load(Execution("cpu", fixed_shapes=True)).predict(filmed), expected, atol=1e-4)
+    assert_labels_hold(load(Execution("cpu", "bfloat16")).predict(filmed), expected)
