@@ -57,6 +57,11 @@ def as_execution(device: str | Execution) -> Execution:
     return Execution.on(device)
 
 
+def has_bfloat16(device: str) -> bool:
+    """Whether a device computes in bfloat16 faster than in float32: GPUs from Ampere on. Of CPUs, few do."""
+    return torch.device(device).type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def device_and_index(device: str) -> tuple[str, int]:
     """What CTranslate2 wants to know: "cuda:1" -> ("cuda", 1). The index is among the GPUs that the process sees."""
     parsed = torch.device(device)

@@ -132,6 +132,7 @@ class Recogniser:
 def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_threads: int) -> Any:
     """whisperx's pipeline with the named model; without its own voice activity detection, which is ours."""
     local = isinstance(model, Path)
+    kind, _, index = device.partition(":")
     if isinstance(model, Path) and not (model / "tokenizer.json").is_file():
         raise AsrError(f"{model} is no speech model: a CTranslate2 Whisper folder with a tokenizer.json is needed")
     with quiet_speech_libraries(offline=local):
@@ -141,8 +142,9 @@ def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_
         try:
             return whisperx.load_model(
                 str(model),
-                device,
-                compute_type=settings.compute_type,
+                kind,
+                device_index=int(index or 0),
+                compute_type=compute_type(settings, kind),
                 language=settings.language,
                 asr_options={"beam_size": settings.beam_size},
                 vad_model=Vad(settings.vad_threshold),
@@ -151,6 +153,16 @@ def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_
         except Exception as error:
             where = "" if local else ", which is looked for on the model hub"
             raise AsrError(f"the speech model {str(model)!r}{where} can't be loaded: {error}") from error
+
+
+def compute_type(settings: SpeechSettings, kind: str) -> str:
+    """CTranslate2's arithmetic on a device of that kind, "cpu" or "cuda".
+
+    A CPU computes float16 in float32, so that labels of GPUs can be gone on with where there is none.
+    """
+    if settings.compute_type == "auto":
+        return "float16" if kind == "cuda" else "int8"
+    return "float32" if (settings.compute_type, kind) == ("float16", "cpu") else settings.compute_type
 
 
 def window_samples(samples: int) -> int:

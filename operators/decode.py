@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from operators import nvdec
 from operators.faces import Face, FaceDetector
 from operators.ffmpeg import find_ffmpeg
 from operators.process import OUT_OF_MEMORY, TOO_LARGE
@@ -50,6 +51,9 @@ class Decode:
         faces: finds and cuts out faces.
         storage_options: fsspec's, for uris that are not local paths.
         limits: what a file may ask for.
+
+    Raises:
+        nvdec.HardwareError: the settings want a GPU to decode, and there is none.
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class Decode:
         self._storage_options = storage_options
         self._limits = limits or LimitSettings()
         self._binary = find_ffmpeg()
+        if decode.hardware == "cuda":
+            nvdec.check_device(self._binary)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Decode every segment of a shard."""
@@ -103,7 +109,8 @@ class Decode:
         if row["video_codec"] is not None:
             size = scaled_size(row["width"], row["height"], self._decode.max_side_px)
         has_sound = row["audio_codec"] is not None
-        reader = SegmentReader(self._binary, url, size, has_sound, self._decode, self._limits, self._faces)
+        on_gpu = nvdec.decodes(self._decode, row["video_codec"])
+        reader = SegmentReader(self._binary, url, size, has_sound, self._decode, self._limits, self._faces, on_gpu)
         reach = reach_of(start_ms, end_ms, duration_ms, self._decode, self._windows)
         return reader.read(reach, sound_blocks(reach.sound_start_ms, reach.sound_end_ms, self._windows))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from models.device import Execution, has_bfloat16
 from models.emotions import EMOTIONS
 from models.v2em_s import EmotionModel, Predictions, UtteranceInput
 from operators.schema import CROP_SIDE_PX, FAILED, INFERRED, PCM_RATE_HZ
@@ -43,7 +44,7 @@ class Infer:
     ) -> None:
         """Load the model once. Raises models.weights_file.WeightsError when the weights don't fit."""
         self.settings = settings
-        self.model = EmotionModel.load(weights, whisper_dir, minilm_dir, device)
+        self.model = EmotionModel.load(weights, whisper_dir, minilm_dir, execution(settings, device))
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Label one shard. Segments that failed get no labels; windows with nothing to label from are dropped."""
@@ -98,6 +99,14 @@ class Infer:
             "has_face": has_face,
             "model_id": self.model.model_id,
         }
+
+
+def execution(settings: InferSettings, device: str) -> Execution:
+    """How the settings want the model to be run on a device."""
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
+    return Execution.on(device, precision, settings.graphs)
 
 
 def _read_segment(table: pa.Table, row: int) -> Row:

@@ -43,6 +43,7 @@ class Process:
         time_limit_s: of wall time, less what `excused_s` returns.
         max_stdout_bytes: what is kept of stdout; the rest is read and dropped.
         max_memory_mb: of address space: a broken file may ask for anything.
+        reserves_freely: only memory that can be written to counts: CUDA reserves more addresses than there is memory.
         hidden: replaced by "the file" in what the process says: a presigned URL is a secret.
         pass_fds: ends of pipes that the process writes; closed here once it runs.
         excused_s: seconds that the reader, not ffmpeg, has spent.
@@ -57,6 +58,7 @@ class Process:
         hidden: str = "",
         pass_fds: tuple[int, ...] = (),
         excused_s: Callable[[], float] = lambda: 0.0,
+        reserves_freely: bool = False,
     ) -> None:
         self.stdout = bytearray()
         self.stderr_tail = b""
@@ -84,7 +86,7 @@ class Process:
         finally:
             for fd in pass_fds:
                 os.close(fd)
-        limit_memory(self._process.pid, max_memory_mb)
+        limit_memory(self._process.pid, max_memory_mb, reserves_freely)
         self._threads = [
             threading.Thread(target=run, daemon=True) for run in (self._read_stdout, self._read_stderr, self._watch)
         ]
@@ -169,11 +171,12 @@ def environment_without_secrets() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
 
 
-def limit_memory(pid: int, max_mb: int) -> None:
-    """Limit a process's address space (MiB), where the system can (Linux)."""
+def limit_memory(pid: int, max_mb: int, reserves_freely: bool = False) -> None:
+    """Limit a process's address space (MiB), or what of it can be written to, where the system can (Linux)."""
     if hasattr(resource, "prlimit"):
         with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_AS, (max_mb << 20, max_mb << 20))
+            kind = resource.RLIMIT_DATA if reserves_freely else resource.RLIMIT_AS
+            resource.prlimit(pid, kind, (max_mb << 20, max_mb << 20))
 
 
 def _stream(stream: IO[bytes] | None) -> Any:

@@ -52,6 +52,7 @@ class SegmentReader:
         url: from `sources.media_url`.
         size: width and height that frames are scaled to; None without video.
         has_sound: whether there is a sound track.
+        on_gpu: whether its video is decoded by NVDEC.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class SegmentReader:
         settings: DecodeSettings,
         limits: LimitSettings,
         faces: FaceDetector,
+        on_gpu: bool = False,
     ) -> None:
+        self._on_gpu = on_gpu
         self._binary = binary
         self._url = url
         self._size = size
@@ -130,7 +133,7 @@ class SegmentReader:
         """Run one ffmpeg and add what it yields to `media`; nothing once a pass has timed out."""
         if media.timed_out:
             return
-        source = ffmpeg.open_input(self._url, seek_ms, self._limits.max_pixels)
+        source = ffmpeg.open_input(self._url, seek_ms, self._limits.max_pixels, self._on_gpu and frames is not None)
         step_ms = self._settings.frame_step_ms
         outputs: list[Any] = []
         pipes: list[tuple[int, int]] = []
@@ -154,6 +157,7 @@ class SegmentReader:
                 time_limit_s=self._settings.time_limit_base_s + self._settings.time_limit_factor * length_ms / 1000,
                 max_stdout_bytes=pcm_bytes(sound[1] - sound[0]) if sound is not None else 0,
                 max_memory_mb=self._limits.max_memory_mb,
+                reserves_freely=self._on_gpu,
                 hidden=self._url,
                 pass_fds=tuple(write_fd for _, write_fd in pipes),
                 excused_s=lambda: media.faces_s,

@@ -17,6 +17,9 @@ class DecodeSettings(Settings):
 
     frame_step_ms: int = Field(500, ge=40, le=5000, description="Faces are looked for every so many milliseconds.")
     max_side_px: int = Field(640, ge=64, le=4096, description="Frames are scaled down to this long side.")
+    hardware: Literal["none", "cuda"] = Field(
+        "none", description="cuda: video is decoded by the GPU's own decoder, where that gives the same pixels."
+    )
     time_limit_factor: float = Field(4.0, gt=0, description="A decode may take this many times the segment's length...")
     time_limit_base_s: float = Field(60.0, gt=0, description="...plus this many seconds, then it is stopped.")
 
@@ -48,7 +51,11 @@ class SpeechSettings(Settings):
 
     asr: str = Field("tiny.en", description="A catalogue name (tiny.en, base), a folder, or a hub model of whisperx.")
     language: str | None = Field("en", description="Language code; null detects it for each stretch of speech.")
-    compute_type: str = Field("int8", description="Arithmetic of CTranslate2: int8, float16, float32 ...")
+    compute_type: str = Field(
+        "auto",
+        description="Arithmetic of CTranslate2: int8, float16, float32 ...; auto: as the output was begun, else "
+        "float16 on GPUs and int8 on CPUs.",
+    )
     batch_size: int = Field(8, ge=1)
     beam_size: int = Field(5, ge=1, le=20, description="How many readings are followed at once; 1 is greedy.")
     vad: Literal["silero", "pyannote"] = Field("silero", description="Voice activity detector.")
@@ -93,6 +100,10 @@ class InferSettings(Settings):
 
     model: str = Field("v2em-s", description="A catalogue name or the path of a V2EM-S weights file.")
     batch_size: int = Field(32, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: as the output was begun, else bfloat16 on GPUs that have it and float32 elsewhere."
+    )
+    graphs: bool = Field(True, description="On GPUs, kernels are launched by CUDA graphs, recorded for a few shapes.")
 
 
 class OperatorSettings(Settings):
