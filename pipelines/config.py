@@ -57,6 +57,11 @@ class EngineSettings(Settings):
         description="GPUs to share between transcription and inference; by default those of the cluster at `address`, "
         "and none on this machine.",
     )
+    faces_on: Literal["auto", "cpu", "gpu"] = Field(
+        "auto",
+        description="Where decoders find faces. gpu: each has a share of a GPU; auto: there, where the large detector "
+        "is set or decode.hardware gives them one anyway.",
+    )
     address: str | None = Field(
         None,
         description="A Ray cluster: auto or HOST:PORT of its GCS on a machine of it, http://HOST:8265 for `submit`; by "

@@ -11,6 +11,7 @@ from operators.commit import Store
 from operators.write import Target, Write
 from pipelines import lease
 from pipelines.config import Config
+from pipelines.gpus import faces_on_gpu
 from pipelines.guard import Guard, Operator
 from pipelines.logged import Logged
 from pipelines.pools import Pool, Pools
@@ -33,13 +34,21 @@ class Stage:
 
 def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
     """decode, transcribe, infer, write."""
+    alone = config.engine.engine == "ray"  # has a process to itself: elsewhere one process is all that uses a GPU
+    shares = {name: getattr(pools, name).gpus if alone else 1.0 for name in ("decode", "transcribe", "infer")}
     device = "cuda" if pools.transcribe.gpus else "cpu"
     shares_process = config.engine.engine == "local"
     machines = RayMachines() if config.engine.engine == "ray" else None
     guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process, machines=machines)
-    decode = partial(guard, partial(_decode, config, weights, device="cpu"), "decode", first=True, apart=True)
-    transcribe = partial(guard, partial(_transcribe, config, weights, device), "transcribe")
-    infer = partial(guard, partial(_infer, config, weights, device), "infer")
+    decode = partial(
+        guard,
+        partial(_decode, config, weights, faces_on_gpu(config, pools), shares["decode"]),
+        "decode",
+        first=True,
+        apart=True,
+    )
+    transcribe = partial(guard, partial(_transcribe, config, weights, device, shares["transcribe"]), "transcribe")
+    infer = partial(guard, partial(_infer, config, weights, device, shares["infer"]), "infer")
     stages = [
         Stage("decode", decode, pools.decode),
         Stage("transcribe", transcribe, pools.transcribe),
@@ -65,23 +74,39 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     return dict.fromkeys(threads, "1") | quiet | caches
 
 
-def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
+def _decode(config: Config, weights: AnyWeights, faces_on_gpu: bool, gpu_share: float) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
-    faces = FaceDetector.load(config.faces, weights.detector, device)
+    if faces_on_gpu:
+        from models.device import Execution, prepare_gpu
+        from models.retinaface_gpu import load_on_gpu
+
+        prepare_gpu(gpu_share)
+        execution = Execution.on("cuda", graphs=config.infer.graphs)
+        faces = FaceDetector(config.faces, load_on_gpu(config.faces.detector, weights.detector, execution))
+    else:
+        faces = FaceDetector.load(config.faces, weights.detector)
     return Decode(config.decode, config.windows, faces, limits=config.limits)
 
 
-def _transcribe(config: Config, weights: AnyWeights, device: str) -> Operator:
+def _transcribe(config: Config, weights: AnyWeights, device: str, gpu_share: float) -> Operator:
     from operators.transcribe import Transcribe
 
+    if device != "cpu":
+        from models.device import prepare_gpu
+
+        prepare_gpu(gpu_share)
     return Transcribe(config.speech, config.windows, weights.asr, device)
 
 
-def _infer(config: Config, weights: AnyWeights, device: str) -> Operator:
+def _infer(config: Config, weights: AnyWeights, device: str, gpu_share: float) -> Operator:
     from operators.infer import Infer
 
+    if device != "cpu":
+        from models.device import prepare_gpu
+
+        prepare_gpu(gpu_share)
     return Infer(config.infer, weights.voice_encoder, weights.text_encoder, weights.emotion, device)
 
 

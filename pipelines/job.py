@@ -7,7 +7,7 @@ from typing import Any
 
 from operators.commit import Store
 from operators.write import Target, canonical_json
-from pipelines import node_view
+from pipelines import gpus, node_view, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, list_corpus
 from pipelines.errors import SettingsError
@@ -61,7 +61,11 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
     on_cluster = config.engine.engine == "ray" and config.engine.address is not None
     if on_cluster:
         check_cluster_address(str(config.engine.address))
-    weights, pools = find_weights(config), pools_for(config)
+    weights, store = find_weights(config), open_output(out)
+    pools, gpu_names = resources(config)
+    gpus.check_hardware(config, pools)
+    with explained(out):
+        config = gpus.settled(config, pools, gpu_names, stored_settings(store))
     if config.engine.engine == "beam":
         from pipelines.beam_args import beam_flags  # beam takes seconds to import, which other engines should not
 
@@ -77,7 +81,7 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
         graph = labelling_graph(config, StagedWeights(weights), target, pools)
         return node_view.for_cluster(graph, target.root, run_id, sources)
 
-    return Job(config, command, sources, corpus, open_output(out), made, name, part, pools, stages)
+    return Job(config, command, sources, corpus, store, made, name, part, pools, stages)
 
 
 def corpus_of(
@@ -94,23 +98,37 @@ def preview(sources: Sequence[str], out: str | None, config: Config) -> JobPlan:
         with explained(out):
             return make_plan(job.corpus, job.store, job.recipe_id, job.partition, config, job.workers)
     config.storage.apply()
-    name = recipe_id(recipe(config, find_weights(config)))
-    return make_plan(corpus_of(sources, config), None, name, partition(name), config, pools_for(config).workers)
+    pools, gpu_names = resources(config)
+    gpus.check_hardware(config, pools)
+    name = recipe_id(recipe(gpus.settled(config, pools, gpu_names, None), find_weights(config)))
+    return make_plan(corpus_of(sources, config), None, name, partition(name), config, pools.workers)
 
 
-def pools_for(config: Config) -> Pools:
-    """How many workers each stage gets, on the cluster that is named or on this machine.
+def stored_settings(store: Store) -> dict[str, Any] | None:
+    """The settings of the last run that wrote to an output; None where there was none, or they can't be read."""
+    last = runs.latest(store)
+    try:
+        return runs.config(store, last.run_id) if last else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def resources(config: Config) -> tuple[Pools, list[str]]:
+    """How many workers each stage gets, on the cluster that is named or on this machine; and the GPUs, by name.
 
     Raises:
         SettingsError: the cluster has not what was asked for.
         JobError: it can't be reached.
     """
+    on_gpu = gpus.decoders_on_gpu(config) != "never"
     if config.engine.engine != "ray" or not config.engine.address:
-        return pools_here(config.engine, len(os.sched_getaffinity(0)))
+        names = gpus.names_here() if config.engine.gpus else []
+        return pools_here(config.engine, len(os.sched_getaffinity(0)), on_gpu), names
     from pipelines import ray_cluster  # ray takes a second to import, which others should not
 
     with temporary_area() as temporary:
-        return pools_of_cluster(config.engine, ray_cluster.nodes(config.engine.address, temporary))
+        nodes = ray_cluster.nodes(config.engine.address, temporary)
+    return pools_of_cluster(config.engine, nodes, on_gpu), gpus.names_of_cluster(nodes)
 
 
 def check_cluster_address(address: str) -> None:

@@ -23,6 +23,8 @@ GROWTH = 4
 """Where no number is set, decoders wait for so many times the CPUs that there are: those of machines that join."""
 MOST_ON_A_GPU = 4
 """Processes that share a GPU: each keeps its models and its CUDA context in the GPU's memory."""
+MOST_WITH_DECODERS = 12
+"""The same where decoders are among them: they keep little there, and it takes several to keep a GPU's decoder busy."""
 
 _ROUNDING = 1e-6
 
@@ -73,8 +75,8 @@ class Pools:
         return sum(pool.size * pool.cpus for pool in (self.decode, self.transcribe, self.infer, self.write))
 
 
-def pools_here(settings: EngineSettings, cpus: int) -> Pools:
-    """Pools of a fixed size for this machine.
+def pools_here(settings: EngineSettings, cpus: int, decoders_on_gpu: bool = False) -> Pools:
+    """Pools of a fixed size for this machine. With `decoders_on_gpu` decoders share its GPUs too, if there are any.
 
     Raises:
         SettingsError: something was set that only a cluster has.
@@ -85,11 +87,13 @@ def pools_here(settings: EngineSettings, cpus: int) -> Pools:
             "by --address, or leave them out."
         )
     decoders = settings.workers or cpus
-    return _pools(settings, decoders, decoders, DECODER_CPUS, settings.gpus or 0.0)
+    return _pools(settings, decoders, decoders, DECODER_CPUS, settings.gpus or 0.0, decoders_on_gpu)
 
 
-def pools_of_cluster(settings: EngineSettings, nodes: Sequence[Node]) -> Pools:
+def pools_of_cluster(settings: EngineSettings, nodes: Sequence[Node], decoders_on_gpu: bool = False) -> Pools:
     """Pools for a cluster as it is, which grow with it. Those that use GPUs have a fixed size.
+
+    With `decoders_on_gpu` decoders share its GPUs too, if there are any, and are where those are.
 
     Raises:
         SettingsError: the cluster has not what was asked for, and doesn't grow.
@@ -109,11 +113,18 @@ def pools_of_cluster(settings: EngineSettings, nodes: Sequence[Node]) -> Pools:
     decoders = settings.workers if grows else min(settings.workers or room, room)
     gpus = settings.gpus if settings.gpus is not None else sum(math.floor(node.free.get("GPU", 0)) for node in nodes)
     decoders = decoders or 1
-    return _pools(settings, decoders, settings.workers or GROWTH * decoders, cpus, gpus, crowded=not room and not grows)
+    most = settings.workers or GROWTH * decoders
+    return _pools(settings, decoders, most, cpus, gpus, decoders_on_gpu, crowded=not room and not grows)
 
 
 def _pools(
-    settings: EngineSettings, decoders: int, most: int, cpus: float, gpus: float, crowded: bool = False
+    settings: EngineSettings,
+    decoders: int,
+    most: int,
+    cpus: float,
+    gpus: float,
+    decoders_on_gpu: bool,
+    crowded: bool = False,
 ) -> Pools:
     def for_decoders(each: int, set_to: int | None) -> Pool:
         if set_to:
@@ -122,15 +133,20 @@ def _pools(
 
     transcribe = for_decoders(DECODERS_A_TRANSCRIBER, settings.transcribers)
     infer = for_decoders(DECODERS_AN_INFERRER, settings.inferrers)
+    share = 0.0
     if gpus:
-        transcribe, infer = _on_gpus(settings, transcribe.size, infer.size, gpus)
+        wanted = decoders if decoders_on_gpu else 0
+        found, transcribe, infer = _on_gpus(settings, wanted, transcribe.size, infer.size, gpus)
+        if decoders_on_gpu:
+            decoders = most = found
+            share = infer.gpus
     elif transcribe.size + infer.size > OTHERS_A_DECODER * decoders:
         raise SettingsError(
             f"engine.transcribers and engine.inferrers are {transcribe.size + infer.size:,} in all, for {decoders:,} "
             f"decoders: {OTHERS_A_DECODER} for each is the most."
         )
     return Pools(
-        decode=Pool(decoders, most, cpus, 0.0, settings.decode_resources, settings.decode_labels, eager=True),
+        decode=Pool(decoders, most, cpus, share, settings.decode_resources, settings.decode_labels, eager=True),
         transcribe=transcribe,
         infer=infer,
         write=for_decoders(DECODERS_A_WRITER, None),
@@ -138,19 +154,23 @@ def _pools(
     )
 
 
-def _on_gpus(settings: EngineSettings, transcribers: int, inferrers: int, gpus: float) -> tuple[Pool, Pool]:
-    """As many as have room: each takes a share of one GPU, the same for all, and takes no CPU in Ray's books."""
+def _on_gpus(
+    settings: EngineSettings, decoders: int, transcribers: int, inferrers: int, gpus: float
+) -> tuple[int, Pool, Pool]:
+    """As many as have room: all take the same share of one GPU, and those that don't decode no CPU in Ray's books."""
     whole = math.floor(gpus)
     inferrers = settings.inferrers or min(inferrers, max(1, whole))
     transcribers = settings.transcribers or max(1, min(transcribers, MOST_ON_A_GPU * whole - inferrers))
-    workers = transcribers + inferrers
+    if decoders:
+        decoders = max(1, min(decoders, MOST_WITH_DECODERS * whole - transcribers - inferrers))
+    workers = decoders + transcribers + inferrers
     share = 1 / -(-workers // whole) if whole else gpus / workers
     share = math.floor(share * 10_000) / 10_000  # Ray counts no finer
     if not share:
         raise SettingsError(
             f"{workers} workers can't share {gpus:g} GPUs: set engine.transcribers or .inferrers lower."
         )
-    return Pool(transcribers, transcribers, 0.0, share), Pool(inferrers, inferrers, 0.0, share)
+    return decoders, Pool(transcribers, transcribers, 0.0, share), Pool(inferrers, inferrers, 0.0, share)
 
 
 def _can_decode(settings: EngineSettings, node: Node) -> bool:

@@ -22,10 +22,14 @@ DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25", "resnet50": "retinafac
 
 GROUPS = ("decode", "faces", "speech", "windows", "infer")
 NOT_IN_RECIPE = {
-    "decode": {"time_limit_factor", "time_limit_base_s"},
+    "decode": {"time_limit_factor", "time_limit_base_s", "hardware"},
     "speech": {"batch_size"},
-    "infer": {"batch_size"},
+    "infer": {"batch_size", "graphs"},
 }
+"""What decodes gives the same pixels (operators.nvdec), and how kernels are launched the same sums (models.runner)."""
+
+AS_EVER = {"infer": {"precision": "float32"}}
+"""Settings that came later, at what was always done: left out, so that outputs of before are gone on with."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def _asr(config: Config) -> Path | str:
 
 
 def recipe(config: Config, weights: Weights) -> dict[str, Any]:
-    """What changes a label, by name: settings, and digests of the weights."""
+    """What changes a label, by name: settings, settled by `pipelines.gpus.settled`, and digests of the weights."""
     settings = {
         group: getattr(config, group).model_dump(mode="json", exclude=NOT_IN_RECIPE.get(group, set()))
         for group in GROUPS
@@ -90,6 +94,10 @@ def recipe(config: Config, weights: Weights) -> dict[str, Any]:
         "voice_encoder": file_digest(weights.voice_encoder),
         "text_encoder": file_digest(weights.text_encoder),
     }
+    for group, values in AS_EVER.items():
+        for name, value in values.items():
+            if settings[group][name] == value:
+                del settings[group][name]
     # Paths differ between machines and say nothing that the digest doesn't.
     settings["speech"]["asr"] = digests["asr"] if isinstance(weights.asr, Path) else weights.asr
     settings["infer"].pop("model")
