@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.sizing import CPU_S
+
 DECODE, TRANSCRIBE, INFER = range(3)
 MIN_SHARE = 0.99
 """The tail is the time from this share of the shards to all of them."""
@@ -22,15 +24,14 @@ MIN_SHARE = 0.99
 class Costs:
     """CPU-seconds for a second of video, by stage, and seconds for a shard.
 
-    The stages' are 0.17 in all (the CPU time of ten minutes by `--engine local`, less that of its start), shared out as
-    the seconds a stage of that run are. `driver_s` is what a shard takes of the driver (5 ms a stage by
-    `benchmarks.ray_blocks`, and planning); `write_s` the time of its commit, in which no core is busy; `start_s` passes
-    before a machine that has joined is ready.
+    The stages' are those that `pipelines.sizing` calculates with. `driver_s` is what a shard takes of the driver (5 ms a
+    stage by `benchmarks.ray_blocks`, and planning); `write_s` the time of its commit, in which no core is busy;
+    `start_s` passes before a machine that has joined is ready.
     """
 
-    decode: float = 0.098
-    transcribe: float = 0.0545
-    infer: float = 0.0175
+    decode: float = CPU_S["decode"] + CPU_S["faces"]
+    transcribe: float = CPU_S["transcribe"]
+    infer: float = CPU_S["infer"]
     driver_s: float = 0.03
     write_s: float = 1.0
     start_s: float = 60.0

@@ -43,17 +43,22 @@ def faces_on_gpu(config: Config, pools: Pools) -> bool:
 
 def check_hardware(config: Config, pools: Pools) -> None:
     """Raises SettingsError when the settings want a GPU that no worker will have, or an ffmpeg that can't use it."""
+    check_there_is_one(config, pools)
+    if config.decode.hardware == "cuda":
+        try:
+            nvdec.check_binary(find_ffmpeg())
+        except nvdec.HardwareError as error:
+            raise SettingsError(str(error)) from error
+
+
+def check_there_is_one(config: Config, pools: Pools) -> None:
+    """Raises SettingsError when the settings want a GPU that no worker will have."""
     if decoders_on_gpu(config) == "must" and not pools.decode.gpus:
         name = "decode.hardware=cuda" if config.decode.hardware == "cuda" else "engine.faces_on=gpu"
         raise SettingsError(
             f"{name} wants a GPU for each decoder to share, and none is to be used: set engine.gpus (--gpus), or name "
             "a cluster that has some."
         )
-    if config.decode.hardware == "cuda":
-        try:
-            nvdec.check_binary(find_ffmpeg())
-        except nvdec.HardwareError as error:
-            raise SettingsError(str(error)) from error
 
 
 def settled(config: Config, pools: Pools, gpu_names: Sequence[str], stored: Mapping[str, Any] | None) -> Config:

@@ -19,6 +19,7 @@ from pipelines.cli import (
     questions,
     report,
     retry,
+    sizing,
     status,
     submit,
     train,
@@ -47,6 +48,7 @@ app.command(name="nightly", epilog=nightly.EXAMPLES)(nightly.nightly)
 app.command(name="submit", epilog=submit.EXAMPLES)(submit.submit)
 app.add_typer(jobs.app, name="jobs", help="Runs that were submitted to a cluster: list, logs, stop.")
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
+app.command(name="sizing", epilog=sizing.EXAMPLES)(sizing.sizing)
 app.command(name="retry", epilog=retry.EXAMPLES)(retry.retry)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.command(name="status", epilog=status.EXAMPLES)(status.status)

@@ -19,7 +19,7 @@ from tests.models.conftest import located
 from tests.models.recorders import Repeats
 
 MOST_OFF = 0.04
-"""What bfloat16 may change of a probability: stated in the model card and the README."""
+"""What bfloat16 may change of a probability: stated in the README."""
 CLEAR = 2 * MOST_OFF
 """Between the two likeliest emotions: with more, bfloat16 may not change the label."""
 
