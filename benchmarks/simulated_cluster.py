@@ -24,8 +24,8 @@ MIN_SHARE = 0.99
 class Costs:
     """CPU-seconds for a second of video, by stage, and seconds for a shard.
 
-    The stages' are those that `pipelines.sizing` calculates with. `driver_s` is what a shard takes of the driver (5 ms a
-    stage by `benchmarks.ray_blocks`, and planning); `write_s` the time of its commit, in which no core is busy;
+    The stages' are those that `pipelines.sizing` calculates with. `driver_s` is what a shard takes of the driver (5 ms
+    a stage by `benchmarks.ray_blocks`, and planning); `write_s` the time of its commit, in which no core is busy;
     `start_s` passes before a machine that has joined is ready.
     """
 
