@@ -3,12 +3,18 @@
 import math
 import re
 
+from pipelines.config import Config
+from pipelines.sizing import CARDS, MEASURED_CORES, MEASURED_SPEED, estimate
 from tests.deploy.files import DEPLOY
 
 TEXT = (DEPLOY / "SIZING.md").read_text("utf-8")
 CORES = 8
 NIGHT_HOURS = 10
 PRICE = 0.05
+
+
+GPU_CORES = 16
+GPU_SETTINGS = ({}, {"decode": {"hardware": "cuda"}}, {"faces": {"detector": "resnet50"}})
 
 
 def figure(sign: str) -> float:
@@ -44,3 +50,18 @@ def test_the_examples_follow_too() -> None:
     assert f"{speed * 2:.0f} Mbit/s for 8 cores and videos of 2 Mbit/s" in TEXT
     assert f"makes {1 / 20 * 8 * 0.5 / (2 * speed):.1%} more work" in TEXT
     assert f"{3600 // 20} such requests for an hour" in TEXT
+
+
+def test_the_table_of_gpus_is_what_the_calculator_says() -> None:
+    assert (figure("s"), 2) == (MEASURED_SPEED, MEASURED_CORES)
+    rows = re.findall(rf"^\| (none|{'|'.join(CARDS)}) \| (.*) \|$", TEXT, re.MULTILINE)
+    assert [card for card, _ in rows] == ["none", "t4", "a10g", "l4", "h100"]
+    for card, cells in rows:
+        expected = []
+        for settings in GPU_SETTINGS:
+            if card == "none" and "decode" in settings:
+                expected.append("-")
+                continue
+            config = Config(engine={"gpus": 0.0 if card == "none" else 1.0}, **settings)
+            expected.append(f"{estimate(config, 1, GPU_CORES, card).speed:,.0f}")
+        assert cells.split(" | ") == expected

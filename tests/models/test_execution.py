@@ -1,18 +1,14 @@
 """V2EM-S however it is run: padded to fixed shapes, recorded, in bfloat16, on a GPU where there is one."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.precision import filmed
 from models.device import Execution
-from models.face_crop import crop_face
-from models.retinaface import RetinaFace, load_mobilenet
 from models.v2em_s import EmotionModel, Predictions, UtteranceInput
 from models.whisper_states import WhisperStates
 from tests.models.conftest import located
@@ -111,39 +107,16 @@ def test_a_gpu_gives_what_a_cpu_gives(load: Loader, plain: Predictions, precisio
 
 
 @pytest.fixture(scope="module")
-def filmed(test_data: Path) -> list[UtteranceInput]:
-    """The first 8 s of real clips: sound, faces twice a second, and made-up words for some."""
-    paths = [path for folder in ("ravdess", "talking_heads", "grid_s1") for path in real_clips(test_data, folder)]
-    detector = load_mobilenet(located("retinaface-mobilenet0.25"))
-    return [filmed_utterance(path, detector, TEXTS[k % 4]) for k, path in enumerate(paths)]
-
-
-def real_clips(test_data: Path, folder: str, count: int = 4) -> list[Path]:
-    return sorted(path for path in (test_data / "clips" / folder).rglob("*.mp4"))[:count]
-
-
-def filmed_utterance(path: Path, detector: RetinaFace, text: str | None) -> UtteranceInput:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-t", "8", "-i", str(path), "-map", "a:0?", "-ac", "1"]
-    sound = subprocess.run([*command, "-ar", "16000", "-f", "s16le", "-"], capture_output=True, check=False).stdout
-    capture, crops, times_s = cv2.VideoCapture(str(path)), [], []
-    for half_second in range(16):
-        capture.set(cv2.CAP_PROP_POS_MSEC, 500 * half_second)
-        done, frame = capture.read()
-        if not done:
-            break
-        rgb = cv2.cvtColor(cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
-        boxes = detector.detect(rgb[None], 0.6)[0].boxes
-        height, width, _ = rgb.shape
-        if len(boxes):
-            crops.append(crop_face(rgb, np.clip(boxes[0], 0, [width, height, width, height])))
-            times_s.append(0.5 * half_second)
-    pcm = np.frombuffer(sound, np.int16) if sound else None
-    return UtteranceInput(text, pcm, np.stack(crops) if crops else None, np.array(times_s, np.float32))
+def clips(test_data: Path) -> list[UtteranceInput]:
+    """The first 8 s of some real clips."""
+    located("retinaface-mobilenet0.25")
+    folders = [test_data / "clips" / name for name in ("ravdess", "talking_heads", "grid_s1")]
+    return filmed([path for folder in folders for path in sorted(folder.rglob("*.mp4"))[:4]])
 
 
 @pytest.mark.media
-def test_on_real_clips_too(load: Loader, model: EmotionModel, filmed: list[UtteranceInput]) -> None:
-    assert sum(all(utterance.present()) for utterance in filmed) >= 4
-    expected = model.predict(filmed)
-    assert_same(load(Execution("cpu", fixed_shapes=True)).predict(filmed), expected, atol=1e-4)
-    assert_labels_hold(load(Execution("cpu", "bfloat16")).predict(filmed), expected)
+def test_on_real_clips_too(load: Loader, model: EmotionModel, clips: list[UtteranceInput]) -> None:
+    assert sum(all(utterance.present()) for utterance in clips) >= 4
+    expected = model.predict(clips)
+    assert_same(load(Execution("cpu", fixed_shapes=True)).predict(clips), expected, atol=1e-4)
+    assert_labels_hold(load(Execution("cpu", "bfloat16")).predict(clips), expected)

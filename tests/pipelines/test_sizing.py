@@ -47,7 +47,7 @@ def test_a_gpu_takes_the_networks_and_leaves_the_rest_to_the_cpu() -> None:
     assert stages["decode"].cpu_s == CPU_S["decode"]
     # 0.57e9 multiply-adds at 30% of 70e12 operations a second.
     assert stages["infer"].gpu_s == pytest.approx(2 * 0.57e9 / 70e12 / 0.3)
-    # The decoder's weights take longer to read, 29.5 MB at 30% of 600 GB/s, than to reckon with; and 30 launches of 5 us.
+    # The decoder's weights take longer to read, 29.5 MB at 30% of 600 GB/s, than to multiply; and 30 launches of 5 us.
     assert stages["transcribe"].gpu_s == pytest.approx(29.5e6 / 600e9 / 0.3 + 30 * 5e-6)
     assert (stages["transcribe"].workers, stages["infer"].workers) == (12, 4)
 
