@@ -18,7 +18,7 @@ LABELLING_VERSION = 1
 
 VOICE_ENCODER = "whisper-tiny.en"
 TEXT_ENCODER = "minilm-l6"
-DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25", "resnet50": "retinaface-resnet50"}
+DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25-onnx", "resnet50": "retinaface-resnet50"}
 
 GROUPS = ("decode", "faces", "speech", "windows", "infer")
 NOT_IN_RECIPE = {
