@@ -28,7 +28,7 @@ class Exported(nn.Module):
         super().__init__()
         self.network = fold_batch_norms(network.eval())
         first = self.network.body.stage1[0][0]  # type: ignore[index,union-attr]
-        first.weight = nn.Parameter(first.weight[:, list(CAFFE_BGR.order)])  # type: ignore[index,union-attr]
+        first.weight = nn.Parameter(first.weight[:, list(CAFFE_BGR.order)])  # type: ignore[union-attr]
         mean = torch.tensor(CAFFE_BGR.mean)[list(CAFFE_BGR.order)]
         self.register_buffer("mean", mean.view(1, 3, 1, 1))
 
