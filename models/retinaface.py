@@ -2,7 +2,8 @@
 
 The single-stage detector of Deng et al., "RetinaFace: Single-stage Dense Face Localisation in the Wild" (CVPR 2020),
 put together from retinaface-pytorch's own feature pyramid, context modules, heads, prior boxes and box decoding. That
-package builds it on ResNet-50 only; `MobileNetV1Quarter` is the small body (0.43 M parameters) that runs on a CPU.
+package builds it on ResNet-50 only; `MobileNetV1Quarter` is the small body (0.43 M parameters). On a CPU that one runs
+from `models.retinaface_onnx`, for which this is the reference.
 """
 
 import os
@@ -22,20 +23,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import batched_nms
 
+from models.detections import ANCHORS, NMS_IOU, PRIOR_SIZES_PX, STRIDES_PX, VARIANCES, Detections
+
 PYRAMID_CHANNELS = 64
-ANCHORS = 2  # prior boxes at each place of each level
-PRIOR_SIZES_PX = [[16, 32], [64, 128], [256, 512]]
-STRIDES_PX = [8, 16, 32]
-VARIANCES = [0.1, 0.2]  # how box offsets were scaled in training
-NMS_IOU = 0.4
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Faces of one frame, best first: boxes float32 [n, 4] (x0, y0, x1, y1 in pixels, may reach out), scores [n]."""
-
-    boxes: np.ndarray
-    scores: np.ndarray
 
 
 class MobileNetV1Quarter(nn.Module):

@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from models.batches import rows_of
+from models.detections import NMS_IOU, VARIANCES, Detections, look_quickly
 from models.device import Execution, to_device
 from models.retinaface import (
     CAFFE_BGR,
     IMAGENET_RGB,
-    NMS_IOU,
-    VARIANCES,
-    Detections,
     Normalisation,
     fold_batch_norms,
     load_resnet50,
@@ -44,12 +42,19 @@ class GpuRetinaFace:
         normalisation: of the network's input.
         execution: where; a GPU, or a CPU to compare with.
         recorder: of graphs, where the execution has them; by default CUDA's.
+        quick_side_px: as `models.retinaface_onnx.OnnxRetinaFace` has it: frames are made smaller before they are sent.
     """
 
     def __init__(
-        self, network: nn.Module, normalisation: Normalisation, execution: Execution, recorder: Recorder | None = None
+        self,
+        network: nn.Module,
+        normalisation: Normalisation,
+        execution: Execution,
+        recorder: Recorder | None = None,
+        quick_side_px: int = 0,
     ) -> None:
         self.execution = execution
+        self._quick_side_px = quick_side_px
         device = execution.device
         self._network = fold_batch_norms(network.eval()).to(device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -59,7 +64,6 @@ class GpuRetinaFace:
         self._look = Runner(self._candidates, execution, recorder)
         self._priors = lru_cache(SIZES_KEPT)(self._priors_px)
 
-    @torch.inference_mode()
     def detect(self, frames: np.ndarray, min_score: float) -> list[Detections]:
         """Find the faces of a batch of frames; see `RetinaFace.detect`.
 
@@ -67,6 +71,10 @@ class GpuRetinaFace:
             frames: uint8 RGB [n, H, W, 3].
             min_score: detections below are dropped.
         """
+        return look_quickly(lambda seen: self._find(seen, min_score), frames, self._quick_side_px)
+
+    @torch.inference_mode()
+    def _find(self, frames: np.ndarray, min_score: float) -> list[Detections]:
         priors = self._priors(*frames.shape[1:3])
         parts = torch.from_numpy(frames).split(FRAMES_A_PASS)
         queued = [self._look(self._filled(part), priors)[: len(part)] for part in parts]  # nothing is waited for
@@ -106,12 +114,15 @@ class GpuRetinaFace:
         )
 
 
-def load_on_gpu(detector: str, weights: Path, execution: Execution, recorder: Recorder | None = None) -> GpuRetinaFace:
-    """Load the detector "mobilenet0.25" or "resnet50" from its published state dict.
+def load_on_gpu(
+    detector: str, weights: Path, execution: Execution, recorder: Recorder | None = None, quick_side_px: int = 0
+) -> GpuRetinaFace:
+    """Load the detector "mobilenet0.25" or "resnet50" from its published state dict. The latter has no quick look.
 
     Raises:
         ValueError: the file holds other weights, or anything but tensors.
     """
     if detector == "resnet50":
         return GpuRetinaFace(load_resnet50(weights).network, IMAGENET_RGB, execution, recorder)
-    return GpuRetinaFace(mobilenet_from_state(load_tensors(weights)), CAFFE_BGR, execution, recorder)
+    network = mobilenet_from_state(load_tensors(weights))
+    return GpuRetinaFace(network, CAFFE_BGR, execution, recorder, quick_side_px)

@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 SHORTEST_PERIOD_S, LONGEST_PERIOD_S = 0.2, 60.0
 
@@ -46,7 +45,7 @@ class TransformerLayer(nn.Module):
             nn.Linear(dim, mlp_ratio * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp_ratio * dim, dim)
         )
         self.dropout = nn.Dropout(dropout)
-        self.drop_path = StochasticDepth(drop_path, mode="row")
+        self.drop_path = _stochastic_depth(drop_path)
 
     def forward(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Same shape; items that the mask hides are never attended to."""
@@ -56,6 +55,14 @@ class TransformerLayer(nn.Module):
         attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.drop_path(self.dropout(self.out(attended.transpose(1, 2).reshape(x.shape))))
         return x + self.drop_path(self.dropout(self.mlp(self.norm2(x))))
+
+
+def _stochastic_depth(probability: float) -> nn.Module:
+    if not probability:
+        return nn.Identity()
+    from torchvision.ops import StochasticDepth  # it takes a second to import, for training alone
+
+    return StochasticDepth(probability, mode="row")
 
 
 class TemporalEncoder(nn.Module):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
 
+from models.bert import load_bert
 from models.emotions import EMOTIONS
 from models.temporal import AttentionPool
 
@@ -32,19 +33,21 @@ class MiniLM:
 
     def __init__(self, folder: Path, tuned_layers: int, device: str = "cpu") -> None:
         self.device = device
-        self.tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        bert = AutoModel.from_pretrained(str(folder), local_files_only=True)
-        bert = bert.eval().requires_grad_(False).to(device)
-        if tuned_layers > len(bert.encoder.layer):
-            raise ValueError(f"{folder} has {len(bert.encoder.layer)} layers; {tuned_layers} cannot be tuned")
-        self.embeddings = bert.embeddings
-        self.lower = bert.encoder.layer[: len(bert.encoder.layer) - tuned_layers]
-        self.upper = bert.encoder.layer[len(bert.encoder.layer) - tuned_layers :]
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(MAX_TOKENS)
+        self.pad_token_id = self.tokenizer.token_to_id("[PAD]")
+        embeddings, layers = load_bert(folder)
+        if tuned_layers > len(layers):
+            raise ValueError(f"{folder} has {len(layers)} layers; {tuned_layers} cannot be tuned")
+        self.embeddings = embeddings.requires_grad_(False).to(device)
+        lower = len(layers) - tuned_layers
+        stack = nn.ModuleList(layers).requires_grad_(False).to(device)
+        self.lower, self.upper = stack[:lower], stack[lower:]
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, [CLS] and [SEP] included, at most 100."""
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        return ids
+        return [encoded.ids for encoded in self.tokenizer.encode_batch(list(texts))]
 
     @torch.inference_mode()
     def encode(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -61,23 +64,17 @@ class MiniLM:
         """
         lengths = [len(ids) for ids in token_ids]
         longest, missing = length or max(lengths), (count or len(lengths)) - len(lengths)
-        padding = self.tokenizer.pad_token_id
+        padding = self.pad_token_id
         padded = [[*ids, *([padding] * (longest - len(ids)))] for ids in token_ids] + missing * [[padding] * longest]
         real = torch.tensor(lengths + missing * [1])
         return torch.tensor(padded), torch.arange(longest) < real[:, None]
 
     def states(self, token_ids: Tensor, mask: Tensor) -> Tensor:
         """Padded token ids [B, T] and mask [B, T] -> states [B, T, 384] below the tuned layers."""
-        states = self.embeddings(input_ids=token_ids)
+        states = self.embeddings(token_ids)
         for layer in self.lower:
-            states = run_layer(layer, states, mask)
+            states = layer(states, mask)
         return states
-
-
-def run_layer(layer: nn.Module, states: Tensor, mask: Tensor) -> Tensor:
-    """One BERT layer; mask [B, T] is True where a token is real."""
-    hidden = layer(states, attention_mask=mask[:, None, None, :])
-    return hidden[0] if isinstance(hidden, tuple) else hidden
 
 
 class TextBranch(nn.Module):
@@ -95,7 +92,7 @@ class TextBranch(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """States [B, T, 384], mask [B, T] with at least one True a row -> logits [B, 7]."""
         for layer in self.layers:
-            states = run_layer(layer, states, mask)
+            states = layer(states, mask)
         share = mask.float() / mask.sum(dim=1, keepdim=True)
         mean = torch.einsum("bt,btd->bd", share, states)
         return self.head(self.dropout(torch.cat([self.pool(states, states, mask), mean], dim=-1)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.quiet import quiet_speech_libraries
+from operators.quiet import import_whisperx_asr, quiet_speech_libraries
 from operators.schema import PCM_RATE_HZ
 from operators.settings import SpeechSettings
 from operators.vad import Floats
@@ -136,18 +136,15 @@ def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_
     if isinstance(model, Path) and not (model / "tokenizer.json").is_file():
         raise AsrError(f"{model} is no speech model: a CTranslate2 Whisper folder with a tokenizer.json is needed")
     with quiet_speech_libraries(offline=local):
-        import whisperx
-        from whisperx.vads import Vad
-
         try:
-            return whisperx.load_model(
+            return import_whisperx_asr().load_model(
                 str(model),
                 kind,
                 device_index=int(index or 0),
                 compute_type=compute_type(settings, kind),
                 language=settings.language,
                 asr_options={"beam_size": settings.beam_size},
-                vad_model=Vad(settings.vad_threshold),
+                vad_model=object(),  # what it would hear speech with: not used
                 threads=cpu_threads,
             )
         except Exception as error:

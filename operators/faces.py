@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from models.detections import Detections
 from models.face_crop import crop_face
-from models.retinaface import Detections, load_mobilenet, load_resnet50
 from operators.settings import FaceSettings
 
 
@@ -24,7 +24,7 @@ class Face:
 
 
 class Detector(Protocol):
-    """What finds boxes: a `models.retinaface.RetinaFace`, or a stand-in of a test."""
+    """What finds boxes: a `models.retinaface_onnx.OnnxRetinaFace`, a `RetinaFace`, or a stand-in of a test."""
 
     def detect(self, frames: np.ndarray, min_score: float) -> list[Detections]:
         """Boxes and scores of each frame of uint8 RGB [n, H, W, 3]."""
@@ -43,11 +43,17 @@ class FaceDetector:
 
         Args:
             settings: which detector, and which of its faces are kept.
-            weights: the state dict of the detector that the settings name.
-            device: "cpu" or "cuda".
+            weights: of the detector that the settings name: a graph of ONNX Runtime, or ResNet-50's state dict.
+            device: of ResNet-50: "cpu" or "cuda".
         """
-        load = load_resnet50 if settings.detector == "resnet50" else load_mobilenet
-        return cls(settings, load(weights, device))
+        # Only one of them is imported: PyTorch takes seconds.
+        if settings.detector == "resnet50":
+            from models.retinaface import load_resnet50
+
+            return cls(settings, load_resnet50(weights, device))
+        from models.retinaface_onnx import OnnxRetinaFace
+
+        return cls(settings, OnnxRetinaFace(weights, settings.quick_side_px))
 
     def detect(self, frames: np.ndarray) -> list[list[Face]]:
         """Find and cut out the faces of each frame, the largest first, at most `max_faces_per_frame`.

@@ -41,6 +41,13 @@ class FaceSettings(Settings):
     """How faces are found."""
 
     detector: Literal["mobilenet0.25", "resnet50"] = Field("mobilenet0.25", description="RetinaFace's backbone.")
+    quick_side_px: int = Field(
+        320,
+        ge=0,
+        le=4096,
+        description="Frames are first looked at with this long side, in full only where no face is found; 0: in full. "
+        "Not used by resnet50.",
+    )
     min_score: float = Field(0.6, ge=0, le=1, description="Detections below this score are dropped.")
     min_face_px: int = Field(20, ge=1, description="Faces smaller than this, in the scaled frame, are dropped.")
     max_faces_per_frame: int = Field(4, ge=1, le=32, description="The largest so many faces of a frame are kept.")

@@ -40,15 +40,17 @@ def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: 
     shares_process = config.engine.engine == "local"
     machines = RayMachines() if config.engine.engine == "ray" else None
     guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process, machines=machines)
-    decode = partial(
-        guard,
-        partial(_decode, config, weights, faces_on_gpu(config, pools), shares["decode"]),
-        "decode",
-        first=True,
-        apart=True,
-    )
-    transcribe = partial(guard, partial(_transcribe, config, weights, device, shares["transcribe"]), "transcribe")
-    infer = partial(guard, partial(_infer, config, weights, device, shares["infer"]), "infer")
+    builders = {
+        "decode": partial(_decode, config, weights, device="cuda" if faces_on_gpu(config, pools) else "cpu"),
+        "transcribe": partial(_transcribe, config, weights, device=device),
+        "infer": partial(_infer, config, weights, device=device),
+    }
+    for name, build in builders.items():
+        if build.keywords["device"] != "cpu":
+            builders[name] = partial(_sharing_gpu, build, shares[name])
+    decode = partial(guard, builders["decode"], "decode", first=True, apart=True)
+    transcribe = partial(guard, builders["transcribe"], "transcribe")
+    infer = partial(guard, builders["infer"], "infer")
     stages = [
         Stage("decode", decode, pools.decode),
         Stage("transcribe", transcribe, pools.transcribe),
@@ -74,39 +76,40 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     return dict.fromkeys(threads, "1") | quiet | caches
 
 
-def _decode(config: Config, weights: AnyWeights, faces_on_gpu: bool, gpu_share: float) -> Operator:
+def _sharing_gpu(build: Callable[[], Operator], share: float) -> Operator:
+    """An operator in a process that has a share of a GPU."""
+    from models.device import prepare_gpu
+
+    prepare_gpu(share)
+    return build()
+
+
+def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
 
-    if faces_on_gpu:
-        from models.device import Execution, prepare_gpu
+    if device == "cpu":
+        faces = FaceDetector.load(config.faces, weights.detector)
+    else:
+        from models.device import Execution
         from models.retinaface_gpu import load_on_gpu
 
-        prepare_gpu(gpu_share)
-        execution = Execution.on("cuda", graphs=config.infer.graphs)
-        faces = FaceDetector(config.faces, load_on_gpu(config.faces.detector, weights.detector, execution))
-    else:
-        faces = FaceDetector.load(config.faces, weights.detector)
+        execution = Execution.on(device, graphs=config.infer.graphs)
+        published = weights.gpu_detector or weights.detector
+        detector = load_on_gpu(config.faces.detector, published, execution, quick_side_px=config.faces.quick_side_px)
+        faces = FaceDetector(config.faces, detector)
     return Decode(config.decode, config.windows, faces, limits=config.limits)
 
 
-def _transcribe(config: Config, weights: AnyWeights, device: str, gpu_share: float) -> Operator:
+def _transcribe(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.transcribe import Transcribe
 
-    if device != "cpu":
-        from models.device import prepare_gpu
-
-        prepare_gpu(gpu_share)
     return Transcribe(config.speech, config.windows, weights.asr, device)
 
 
-def _infer(config: Config, weights: AnyWeights, device: str, gpu_share: float) -> Operator:
+def _infer(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.infer import Infer
 
-    if device != "cpu":
-        from models.device import prepare_gpu
-
-        prepare_gpu(gpu_share)
     return Infer(config.infer, weights.voice_encoder, weights.text_encoder, weights.emotion, device)
 
 

@@ -12,13 +12,17 @@ from operators.settings import resolve_path
 from operators.write import canonical_json
 from pipelines.config import Config
 from pipelines.errors import SettingsError
+from pipelines.gpus import decoders_on_gpu
 
 LABELLING_VERSION = 1
 """Raised whenever our own code changes a label for the same settings and weights."""
 
 VOICE_ENCODER = "whisper-tiny.en"
 TEXT_ENCODER = "minilm-l6"
-DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25", "resnet50": "retinaface-resnet50"}
+DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25-onnx", "resnet50": "retinaface-resnet50"}
+
+PUBLISHED_DETECTORS = {"mobilenet0.25": "retinaface-mobilenet0.25"}
+"""Those that were converted for the CPU."""
 
 GROUPS = ("decode", "faces", "speech", "windows", "infer")
 NOT_IN_RECIPE = {
@@ -34,13 +38,18 @@ AS_EVER = {"infer": {"precision": "float32"}}
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the weights of a configuration are. `asr` is a folder, or the hub name that whisperx is to load."""
+    """Where the weights of a configuration are.
+
+    `asr` is a folder, or the hub name that whisperx is to load. `gpu_detector`: the same detector as a GPU reads it, if
+    one is to and that is another file; what is found with it is the same, so it is not of the recipe.
+    """
 
     asr: Path | str
     detector: Path
     emotion: Path
     voice_encoder: Path
     text_encoder: Path
+    gpu_detector: Path | None = None
 
 
 def find_weights(config: Config) -> Weights:
@@ -59,6 +68,7 @@ def find_weights(config: Config) -> Weights:
             emotion=emotion,
             voice_encoder=catalogue.locate(VOICE_ENCODER),
             text_encoder=catalogue.locate(TEXT_ENCODER),
+            gpu_detector=_gpu_detector(config),
         )
     except (catalogue.CatalogueError, WeightsError) as error:
         raise SettingsError(str(error)) from error
@@ -71,6 +81,12 @@ def check_language(config: Config) -> None:
             f"speech.language is {config.speech.language!r}, but the speech model {config.speech.asr!r} knows English "
             "only. Set speech.asr to base, after `fv2es models pull whisper-base`, or to a model of the hub."
         )
+
+
+def _gpu_detector(config: Config) -> Path | None:
+    published = PUBLISHED_DETECTORS.get(config.faces.detector)
+    may_be = decoders_on_gpu(config) != "never" and config.engine.faces_on != "cpu"
+    return catalogue.locate(published) if published and may_be else None
 
 
 def _asr(config: Config) -> Path | str:

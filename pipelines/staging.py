@@ -59,6 +59,7 @@ class StagedWeights:
         self._emotion = pack(weights.emotion)
         self._voice_encoder = pack(weights.voice_encoder)
         self._text_encoder = pack(weights.text_encoder)
+        self._gpu_detector = pack(weights.gpu_detector) if weights.gpu_detector else None
 
     @property
     def asr(self) -> Path | str:
@@ -84,6 +85,11 @@ class StagedWeights:
     def text_encoder(self) -> Path:
         """See `Weights`."""
         return on_this_node(self._text_encoder)
+
+    @property
+    def gpu_detector(self) -> Path | None:
+        """See `Weights`."""
+        return on_this_node(self._gpu_detector) if self._gpu_detector else None
 
 
 def pack(source: Path) -> Parcel:

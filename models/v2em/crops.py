@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.retinaface import Detections, RetinaFace
+from models.detections import Detections
+from models.retinaface import RetinaFace
 from models.v2em.vision import CROP_SIDE_PX
 
 MARGIN_PX = 2  # of the finished crop

@@ -12,9 +12,7 @@ its code is from.
 import hashlib
 import os
 import signal
-import sys
 import time
-import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +55,6 @@ class Stage:
 
 
 def build_decode(config: Config, weights: Weights, device: str) -> graph.Operator:
-    # The detector's module would bring in torch, which takes longer than all the rest.
-    stub = types.ModuleType("models.retinaface")
-    stub.Detections = stub.load_mobilenet = stub.load_resnet50 = object  # type: ignore[attr-defined]
-    sys.modules.setdefault("models.retinaface", stub)
     from operators.decode import Decode
 
     stage, decode = Stage("decode"), Decode(config.decode, config.windows, NoFaces(), limits=config.limits)

@@ -1,4 +1,5 @@
-"""RetinaFace: the published weights load strictly, and finding faces doesn't depend on how frames are batched."""
+"""RetinaFace: the published weights load strictly, finding faces doesn't depend on how frames are batched, and what
+ships for the CPU, in ONNX Runtime, gives the boxes of the published network."""
 
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import torch
 from retinaface.box_utils import encode
 from retinaface.predict_single import Model
 
+from models import detections
 from models.catalogue import CatalogueError, locate
+from models.convert_detector import convert
+from models.detections import VARIANCES, Detections
 from models.retinaface import (
     CAFFE_BGR,
     IMAGENET_RGB,
-    VARIANCES,
-    Detections,
     MobileNetRetinaFace,
     RetinaFace,
     fold_batch_norms,
@@ -23,6 +25,8 @@ from models.retinaface import (
     mobilenet_from_state,
     prior_boxes,
 )
+from models.retinaface_onnx import OnnxRetinaFace
+from operators.timeline import scaled_size
 
 HEIGHT, WIDTH = 180, 320
 
@@ -126,6 +130,59 @@ def test_a_face_is_found_where_it_is_whatever_the_batch(weights: Path, test_data
         (alone,) = detector.detect(frames[index : index + 1], 0.6)
         np.testing.assert_allclose(alone.boxes, found.boxes, atol=0.05)
         np.testing.assert_allclose(alone.scores, found.scores, atol=1e-4)
+
+
+def matches(found: Detections, expected: Detections, off_px: float) -> None:
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=off_px)
+
+
+def test_onnx_runtime_gives_the_boxes_of_the_published_network(weights: Path, test_data: Path) -> None:
+    reference, shipped = load_mobilenet(weights), OnnxRetinaFace(locate("retinaface-mobilenet0.25-onnx"))
+    for path in sorted((test_data / "clips").rglob("*.mp4")):
+        frame = first_frame(path)
+        frame = cv2.resize(frame, scaled_size(frame.shape[1], frame.shape[0], 640), interpolation=cv2.INTER_AREA)
+        for found, expected in zip(*(of.detect(frame[None], 0.3) for of in (shipped, reference)), strict=True):
+            matches(found, expected, off_px=0.05)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 33), (360, 640), (480, 203)])
+def test_any_size_of_frame_is_read_alike(weights: Path, height: int, width: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), np.uint8)
+    reference, shipped = load_mobilenet(weights), OnnxRetinaFace(locate("retinaface-mobilenet0.25-onnx"))
+    for found, expected in zip(*(of.detect(frames, 0.02) for of in (shipped, reference)), strict=True):
+        matches(found, expected, off_px=0.05)
+    np.testing.assert_allclose(detections.prior_boxes(height, width), prior_boxes(height, width), atol=1e-6)
+
+
+def test_what_ships_is_what_the_conversion_makes(weights: Path, tmp_path: Path) -> None:
+    convert(weights, tmp_path / "again.onnx")
+    frames = np.random.default_rng(0).integers(0, 256, (2, HEIGHT, WIDTH, 3), np.uint8)
+    models = (tmp_path / "again.onnx", locate("retinaface-mobilenet0.25-onnx"))
+    for found, expected in zip(*(OnnxRetinaFace(model).detect(frames, 0.02) for model in models), strict=True):
+        matches(found, expected, off_px=1e-3)
+
+
+def test_a_small_face_is_looked_for_in_the_whole_frame_once_the_quick_look_has_found_none(
+    weights: Path, test_data: Path
+) -> None:
+    """GRID's speakers, 140 px of 360: as they are the quick look finds them; shrunk to a sixth it doesn't."""
+    model = locate("retinaface-mobilenet0.25-onnx")
+    quick, whole = OnnxRetinaFace(model, quick_side_px=180), OnnxRetinaFace(model)
+    near = first_frame(min((test_data / "clips" / "grid_s1").glob("*.mp4")))
+    far = np.zeros_like(near)
+    small = cv2.resize(near, None, fx=1 / 6, fy=1 / 6, interpolation=cv2.INTER_AREA)
+    far[100 : 100 + small.shape[0], 100 : 100 + small.shape[1]] = small
+    (of_near, of_far), (near_as_is, far_as_is) = (of.detect(np.stack([near, far]), 0.6) for of in (quick, whole))
+    matches(of_far, far_as_is, off_px=0.05)
+    assert len(of_far.scores) == len(of_near.scores) == 1
+    assert 0 < np.abs(of_near.boxes - near_as_is.boxes).max() < 0.1 * (near_as_is.boxes[0, 3] - near_as_is.boxes[0, 1])
+
+
+def test_a_file_that_is_no_detector_is_named(tmp_path: Path) -> None:
+    (tmp_path / "some.onnx").write_bytes(b"no graph")
+    with pytest.raises(ValueError, match=r"some\.onnx holds no face detector that can be loaded"):
+        OnnxRetinaFace(tmp_path / "some.onnx")
 
 
 def first_frame(path: Path) -> np.ndarray:

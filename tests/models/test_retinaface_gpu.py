@@ -7,9 +7,11 @@ import pytest
 import torch
 from retinaface.predict_single import Model
 
+from models.detections import Detections
 from models.device import Execution
-from models.retinaface import Detections, RetinaFace, load_mobilenet, load_resnet50
+from models.retinaface import RetinaFace, load_mobilenet, load_resnet50
 from models.retinaface_gpu import FRAMES_A_PASS, load_on_gpu
+from models.retinaface_onnx import OnnxRetinaFace
 from tests.models.conftest import located
 from tests.models.recorders import Repeats
 from tests.models.test_retinaface import first_frame
@@ -64,6 +66,15 @@ def test_noise_of_any_size_and_number_gives_the_same_candidates(
     if execution.graphs:
         assert recorder.recorded == 4  # of 1 at 96x64, 3 (as 4) at 90x120, 16 and 4 at 96x64; 2 are 4 again
         assert recorder.replayed == 5
+
+
+def test_what_the_cpu_looks_at_in_small_is_looked_at_in_small_here(weights: Path, test_data: Path) -> None:
+    """A frame with a face, and one without, which is looked at in full as well."""
+    shown = first_frame(next(iter(sorted((test_data / "clips" / "grid_s1").glob("*.mp4")))))
+    frames = np.stack([np.zeros_like(shown), shown])
+    expected = OnnxRetinaFace(located("retinaface-mobilenet0.25-onnx"), 180).detect(frames, 0.6)
+    assert [len(detections.scores) for detections in expected] == [0, 1]
+    assert_same(load_on_gpu("mobilenet0.25", weights, RECORDED, Repeats(), 180).detect(frames, 0.6), expected)
 
 
 def test_no_face_is_an_empty_answer(weights: Path) -> None:

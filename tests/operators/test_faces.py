@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.detections import Detections
 from models.face_crop import crop_face
-from models.retinaface import Detections
 from operators.faces import FaceDetector
 from operators.settings import FaceSettings
 

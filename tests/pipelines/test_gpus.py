@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from models.catalogue import locate
 from operators.asr import compute_type
 from operators.commit import Store
 from operators.infer import execution
@@ -19,8 +20,9 @@ from pipelines.config import Config, EngineSettings
 from pipelines.errors import SettingsError
 from pipelines.graph import labelling_graph
 from pipelines.pools import MOST_WITH_DECODERS, Node, Pools, pools_here, pools_of_cluster
-from pipelines.recipe import Weights, recipe, recipe_id
+from pipelines.recipe import Weights, find_weights, recipe, recipe_id
 from pipelines.retry import with_stored
+from pipelines.staging import StagedWeights
 
 CPU = pools_here(EngineSettings(), 8)
 ONE_GPU = pools_here(EngineSettings(gpus=1), 8)
@@ -228,10 +230,12 @@ def test_the_model_is_run_as_the_settings_say() -> None:
     assert not execution(InferSettings(precision="float32", graphs=False), "cuda").graphs
 
 
-def innermost(build: Any) -> partial:
-    """What makes the operator itself, inside all that is around it."""
+def gpu_share(build: Any) -> float | None:
+    """The share that an operator is built with, inside all that is around it; None for one that uses no GPU."""
     inner = [argument for argument in build.args if isinstance(argument, partial)]
-    return innermost(inner[0]) if inner else build
+    if inner and build.args[-1:] and isinstance(build.args[-1], float):
+        return build.args[-1]
+    return gpu_share(inner[0]) if inner else None
 
 
 @pytest.mark.parametrize(("engine", "whole"), [("ray", False), ("local", True), ("beam", True)])
@@ -240,5 +244,24 @@ def test_each_worker_knows_its_share_of_the_gpu(engine: str, whole: bool, weight
     config = Config(engine={"engine": engine, "gpus": 1, "faces_on": "gpu"})
     pools, _ = job.resources(config)
     stages = labelling_graph(config, weights, Target(str(tmp_path), "recipe=1", "run", "{}"), pools)
-    shares = [innermost(stage.build).args[-1] for stage in stages[:3]]
-    assert shares == [1.0 if whole else pools.decode.gpus] * 3
+    share = 1.0 if whole else pools.decode.gpus
+    assert [gpu_share(stage.build) for stage in stages] == [share, share, share, None]
+
+
+def test_without_a_gpu_no_worker_prepares_for_one(weights: Weights, tmp_path: Path) -> None:
+    stages = labelling_graph(Config(), weights, Target(str(tmp_path), "recipe=1", "run", "{}"), CPU)
+    assert [gpu_share(stage.build) for stage in stages] == [None] * 4
+
+
+def test_faces_are_found_on_a_gpu_with_the_published_weights_and_the_same_recipe() -> None:
+    try:
+        on_cpu = find_weights(Config())
+    except SettingsError as error:
+        pytest.skip(str(error))
+    on_gpu = find_weights(Config(engine={"gpus": 1, "faces_on": "gpu"}))
+    assert on_cpu.gpu_detector is None
+    assert on_gpu.gpu_detector == locate("retinaface-mobilenet0.25")
+    assert recipe(Config(), on_gpu) == recipe(Config(), on_cpu)
+    staged = StagedWeights(on_gpu)
+    assert staged.gpu_detector == on_gpu.gpu_detector  # this node has it
+    assert StagedWeights(on_cpu).gpu_detector is None

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.retinaface import Detections
+from models.detections import Detections
 from models.v2em.crops import face_crop, largest_face
 from models.v2em.mel import frame_count, mel_slices, slice_count
 
