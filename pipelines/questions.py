@@ -100,9 +100,13 @@ def find(tables: Tables, phrase: str, limit: int) -> Iterator[Found]:
 def _files_that_may_hold(tables: Tables, wanted: list[str]) -> list[str]:
     names = tables.committed.labels
     sums = label_sums.read(tables.store, tables.partition, names, [label_sums.SKETCH])
-    worth = sums.filter(pa.array(may_hold(sums[label_sums.SKETCH].to_pylist(), wanted), pa.bool_()))
-    summed, worth_names = (set(pc.unique(table["file"]).to_pylist()) for table in (sums, worth))
-    return [name for name in names if name in worth_names or name not in summed]
+    summed: set[str] = set()
+    worth: set[str] = set()
+    for batch in sums.to_batches():
+        files = batch["file"]
+        summed.update(files.unique().to_pylist())
+        worth.update(files.filter(pa.array(may_hold(batch[label_sums.SKETCH], wanted))).unique().to_pylist())
+    return [name for name in names if name in worth or name not in summed]
 
 
 def _places(row: Row, wanted: list[str]) -> Iterator[Found]:
