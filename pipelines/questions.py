@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.emotions import EMOTIONS
-from operators.write import file_names
 from pipelines import label_sums
 from pipelines.errors import SettingsError
 from pipelines.phrase import SQL_FOLDED, may_hold, said_at, tokens
@@ -140,8 +139,11 @@ def video(tables: Tables, name: str) -> tuple[Row, list[Row], list[Row]]:
     video_id = _video_id(tables, name)
     (about,) = tables.arrow("SELECT * FROM videos WHERE video_id = $1", [video_id]).to_pylist()
     segments = tables.arrow("SELECT * FROM segments WHERE video_id = $1 ORDER BY start_ms", [video_id]).to_pylist()
-    files = dict.fromkeys(file_names(tables.partition, row["shard_id"])[0] for row in segments)
-    return about, segments, _rows(tables, files, "video_id = $id", {"id": video_id}, "ORDER BY start_ms")
+    return (
+        about,
+        segments,
+        _rows(tables, tables.files_of([video_id]), "video_id = $id", {"id": video_id}, "ORDER BY start_ms"),
+    )
 
 
 def _video_id(tables: Tables, name: str) -> str:

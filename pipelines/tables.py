@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from operators.commit import OutputError, Store
 from operators.schema import FAILED, LABELS
+from operators.write import file_names
 from pipelines import committed as committing
 from pipelines import job, label_sums, table_views
 from pipelines.committed import Committed
@@ -120,6 +121,13 @@ class Tables:
         joined, folder = (_quoted(_literal(text)) for text in ("/".join(stems), self._address(self._labels_folder)))
         paths = f"list_transform(string_split({joined}, '/'), lambda stem: {folder} || '/' || stem || '.parquet')"
         return f"read_parquet({paths}, hive_partitioning = false)"
+
+    def files_of(self, video_ids: Sequence[str]) -> list[str]:
+        """The labels files of `committed` that hold the rows of some videos."""
+        ledger = self.committed.ledger
+        rows = ledger.filter(pc.is_in(ledger["video_id"], pa.array(video_ids, pa.string())))
+        names = (file_names(self.partition, shard_id)[0] for shard_id in pc.unique(rows["shard_id"]).to_pylist())
+        return [name for name in names if name in self.committed.labels]
 
     def _add_views(self) -> None:
         connection, found = self.connection, self.committed
