@@ -126,12 +126,13 @@ def _places(row: Row, wanted: list[str]) -> Iterator[Found]:
         )
 
 
-def video(tables: Tables, name: str) -> tuple[Row, list[Row], list[Row]]:
+def video(tables: Tables, name: str, columns: str = ALL_COLUMNS) -> tuple[Row, list[Row], list[Row]]:
     """One video: its row of `videos`, its segments and its labels, both in order of time.
 
     Args:
         tables: the output.
         name: its address, its video_id, or the end of its address if no other ends so.
+        columns: those of the labels that are wanted, in SQL.
 
     Raises:
         SettingsError: there is none, or there are several.
@@ -139,11 +140,8 @@ def video(tables: Tables, name: str) -> tuple[Row, list[Row], list[Row]]:
     video_id = _video_id(tables, name)
     (about,) = tables.arrow("SELECT * FROM videos WHERE video_id = $1", [video_id]).to_pylist()
     segments = tables.arrow("SELECT * FROM segments WHERE video_id = $1 ORDER BY start_ms", [video_id]).to_pylist()
-    return (
-        about,
-        segments,
-        _rows(tables, tables.files_of([video_id]), "video_id = $id", {"id": video_id}, "ORDER BY start_ms"),
-    )
+    files = tables.files_of([video_id])
+    return about, segments, _rows(tables, files, "video_id = $id", {"id": video_id}, "ORDER BY start_ms", columns)
 
 
 def _video_id(tables: Tables, name: str) -> str:
