@@ -17,7 +17,6 @@ from models.evaluate.report import Report
 from models.evaluate.run import report_sets
 from models.evaluate.scored import Scored
 from operators.commit import Store
-from operators.write import file_names
 from pipelines import annotations
 from pipelines.annotations import Annotation
 from pipelines.errors import SettingsError
@@ -97,9 +96,7 @@ def judge(labels: Iterable[dict[str, Any]], verdicts: Iterable[Annotation]) -> t
 def _labels(tables: Tables, video_ids: set[str]) -> list[dict[str, Any]]:
     """The labels of these videos, read from the files that hold them alone."""
     wanted = sorted(video_ids)
-    shards = tables.arrow("SELECT DISTINCT shard_id FROM segments WHERE video_id IN (SELECT unnest($1))", [wanted])
-    names = [file_names(tables.partition, shard)[0] for shard in shards["shard_id"].to_pylist()]
-    rows = tables.rows_in(name for name in names if name in tables.committed.labels)
+    rows = tables.rows_in(tables.files_of(wanted))
     query = (
         f"SELECT {', '.join(_COLUMNS)} FROM {rows} WHERE video_id IN (SELECT unnest($1)) ORDER BY video_id, start_ms"  # noqa: S608
     )

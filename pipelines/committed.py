@@ -1,5 +1,6 @@
 """What of an output a reader may see: committed shards of one recipe, and of each file its current version alone."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from operators.schema import SEGMENTS
 from operators.write import file_names
 from pipelines import ledger, runs
 from pipelines.errors import SettingsError
-from pipelines.snapshot import version
+from pipelines.snapshot import Listing, version
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,31 @@ def committed(store: Store, recipe: str | None = None) -> Committed:
         JobError: a newer FV2ES has.
         OutputError: a file of the ledger is damaged.
     """
-    names = store.names("segments", ".parquet")
-    places = [name.removesuffix(".parquet").split("/")[-2:] for name in names]
-    partition = _partition(store, {folder for folder, _ in places}, recipe)
-    # The listing of shards comes before their rows are read: of a shard that is committed in between, nothing is seen.
-    shards = [shard_id for folder, shard_id in places if folder == partition]
-    rows = ledger.read(store, partition) if shards else SEGMENTS.empty_table()
-    rows = rows.filter(pc.is_in(rows["shard_id"], pa.array(shards, pa.string())))
+    # One listing says what there is: of a shard that is committed after it, nothing is seen.
+    by_partition: dict[str, Listing] = defaultdict(dict)
+    for name, info in store.details("segments", ".parquet").items():
+        by_partition[name.split("/")[-2]][name] = info
+    partition = _partition(store, set(by_partition), recipe)
+    files = by_partition[partition]
+    rows = ledger.read(store, partition, files) if files else SEGMENTS.empty_table()
+    shards = pa.array([_stem(name) for name in files], pa.string())
+    rows = _where(rows, pc.is_in(rows["shard_id"], shards))
     replaced = _replaced(rows)
-    current = rows.filter(pc.invert(pc.is_in(rows["video_id"], pa.array(replaced, pa.string()))))
+    current = _where(rows, pc.invert(pc.is_in(rows["video_id"], pa.array(replaced, pa.string()))))
     details = store.details(f"labels/{partition}", ".parquet")
     in_order = rows.group_by("shard_id").aggregate([("uri", "min"), ("start_ms", "min")])
     in_order = in_order.sort_by([("uri_min", "ascending"), ("start_ms_min", "ascending"), ("shard_id", "ascending")])
     labels = [file_names(partition, shard_id)[0] for shard_id in in_order["shard_id"].to_pylist()]
     return Committed(partition, current, {name: version(details.get(name, {})) for name in labels}, replaced)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".parquet")
+
+
+def _where(rows: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
+    """The rows for which it holds; mostly that is all of them, and nothing is copied."""
+    return rows if pc.all(mask).as_py() else rows.filter(mask)
 
 
 def _partition(store: Store, there: set[str], recipe: str | None) -> str:

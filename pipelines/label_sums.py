@@ -113,7 +113,8 @@ def _sums(store: Store, names: list[str], files: dict[str, str]) -> pa.Table:
 
 def _true(stored: pa.Table, files: dict[str, str]) -> pa.Table:
     pairs = zip(stored[_FILE].to_pylist(), stored[_VERSION].to_pylist(), strict=True)
-    return stored.filter(pa.array([bool(mark) and files.get(name) == mark for name, mark in pairs], pa.bool_()))
+    are_true = [bool(mark) and files.get(name) == mark for name, mark in pairs]
+    return stored if all(are_true) else stored.filter(pa.array(are_true, pa.bool_()))
 
 
 def _stored(store: Store, partition: str, columns: list[str]) -> pa.Table:

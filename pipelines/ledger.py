@@ -26,14 +26,19 @@ def committed_shards(store: Store, partition: str) -> set[str]:
     return {PurePosixPath(name).stem for name in store.names(f"segments/{partition}", ".parquet")}
 
 
-def read(store: Store, partition: str) -> pa.Table:
+def read(store: Store, partition: str, listing: snapshot.Listing | None = None) -> pa.Table:
     """The ledger of one recipe (`operators.schema.SEGMENTS`), without what a later attempt has superseded.
+
+    Args:
+        store: the output.
+        partition: the recipe's.
+        listing: the ledger's files, as `Store.details` gives them, where they have been listed already.
 
     Raises:
         JobError: a newer FV2ES has written here.
         OutputError: a file is damaged.
     """
-    rows = _read_all(store, partition)
+    rows = snapshot.read(store, partition, partial(_read_ledger, store), listing)
     return without_rows(rows, superseded(rows))
 
 
@@ -65,14 +70,10 @@ def settle(store: Store, partition: str) -> pa.Table:
 def superseded_keys(store: Store, partition: str) -> set[tuple[str, str, int]]:
     """shard_id, video_id and start_ms of rows that a later attempt has superseded; none where files can't be read."""
     try:
-        leaving = superseded(_read_all(store, partition))
+        leaving = superseded(snapshot.read(store, partition, partial(_read_ledger, store)))
     except (JobError, OutputError, pa.ArrowException, OSError, KeyError):
         return set()
     return {tuple(row.values()) for row in leaving.select(_ROW_KEY).to_pylist()}
-
-
-def _read_all(store: Store, partition: str) -> pa.Table:
-    return snapshot.read(store, partition, partial(_read_ledger, store))
 
 
 def remember(store: Store, partition: str) -> pa.Table:

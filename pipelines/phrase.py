@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 SQL_FOLDED = "replace(lower(strip_accents({text})), 'ß', 'ss')"
 """`folded` in SQL."""
@@ -57,17 +59,19 @@ def sketch(texts: Iterable[str]) -> bytes:
     return np.packbits(bits).tobytes()
 
 
-def may_hold(sketches: Sequence[bytes | None], phrase: Iterable[str]) -> list[bool]:
+def may_hold(sketches: pa.BinaryArray, phrase: Iterable[str]) -> NDArray[np.bool_]:
     """For each sketch, whether all tokens of a phrase may be in its texts; where there is no sketch, they may."""
     wanted = np.frombuffer(b"".join(map(_digest, set(phrase))), "<u8")
-    found = []
-    for known in sketches:
-        if known is None:
-            found.append(True)
-            continue
-        at = (wanted % (len(known) * 8)).astype(np.int64)
-        octets = np.frombuffer(known, np.uint8)[at >> 3]
-        found.append(bool(((octets >> (7 - (at & 7))) & 1).all()))
+    found = np.ones(len(sketches), bool)
+    _, offsets, octets = sketches.buffers()
+    if octets is None:
+        return found
+    bounds = np.frombuffer(offsets, np.int32)[sketches.offset :][: len(sketches) + 1].astype(np.int64)
+    there = np.flatnonzero(np.diff(bounds))  # one that is null has no length
+    starts, sizes = bounds[there, None], np.diff(bounds)[there, None]
+    at = (wanted % (sizes.astype(np.uint64) * np.uint64(8))).astype(np.int64)
+    bits = np.frombuffer(octets, np.uint8)[starts + (at >> 3)] >> (7 - (at & 7))
+    found[there] = (bits & 1).all(axis=1)
     return found
 
 

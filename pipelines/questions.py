@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.emotions import EMOTIONS
-from operators.write import file_names
 from pipelines import label_sums
 from pipelines.errors import SettingsError
 from pipelines.phrase import SQL_FOLDED, may_hold, said_at, tokens
@@ -100,9 +99,13 @@ def find(tables: Tables, phrase: str, limit: int) -> Iterator[Found]:
 def _files_that_may_hold(tables: Tables, wanted: list[str]) -> list[str]:
     names = tables.committed.labels
     sums = label_sums.read(tables.store, tables.partition, names, [label_sums.SKETCH])
-    worth = sums.filter(pa.array(may_hold(sums[label_sums.SKETCH].to_pylist(), wanted), pa.bool_()))
-    summed, worth_names = (set(pc.unique(table["file"]).to_pylist()) for table in (sums, worth))
-    return [name for name in names if name in worth_names or name not in summed]
+    summed: set[str] = set()
+    worth: set[str] = set()
+    for batch in sums.to_batches():
+        files = batch["file"]
+        summed.update(files.unique().to_pylist())
+        worth.update(files.filter(pa.array(may_hold(batch[label_sums.SKETCH], wanted))).unique().to_pylist())
+    return [name for name in names if name in worth or name not in summed]
 
 
 def _places(row: Row, wanted: list[str]) -> Iterator[Found]:
@@ -123,12 +126,13 @@ def _places(row: Row, wanted: list[str]) -> Iterator[Found]:
         )
 
 
-def video(tables: Tables, name: str) -> tuple[Row, list[Row], list[Row]]:
+def video(tables: Tables, name: str, columns: str = ALL_COLUMNS) -> tuple[Row, list[Row], list[Row]]:
     """One video: its row of `videos`, its segments and its labels, both in order of time.
 
     Args:
         tables: the output.
         name: its address, its video_id, or the end of its address if no other ends so.
+        columns: those of the labels that are wanted, in SQL.
 
     Raises:
         SettingsError: there is none, or there are several.
@@ -136,8 +140,8 @@ def video(tables: Tables, name: str) -> tuple[Row, list[Row], list[Row]]:
     video_id = _video_id(tables, name)
     (about,) = tables.arrow("SELECT * FROM videos WHERE video_id = $1", [video_id]).to_pylist()
     segments = tables.arrow("SELECT * FROM segments WHERE video_id = $1 ORDER BY start_ms", [video_id]).to_pylist()
-    files = dict.fromkeys(file_names(tables.partition, row["shard_id"])[0] for row in segments)
-    return about, segments, _rows(tables, files, "video_id = $id", {"id": video_id}, "ORDER BY start_ms")
+    files = tables.files_of([video_id])
+    return about, segments, _rows(tables, files, "video_id = $id", {"id": video_id}, "ORDER BY start_ms", columns)
 
 
 def _video_id(tables: Tables, name: str) -> str:

@@ -24,11 +24,20 @@ _FILE, _VERSION = "file", "file_version"
 _SCHEMA = pa.schema([*SEGMENTS, pa.field(_FILE, pa.string()), pa.field(_VERSION, pa.string())])
 
 Reader = Callable[[str], pa.Table]
+Listing = dict[str, dict[str, Any]]
 
 
-def read(store: Store, partition: str, read_one: Reader) -> pa.Table:
-    """All rows of a partition's ledger (`SEGMENTS`); `read_one` reads a file that the snapshot lacks."""
-    return _tagged(store, partition, read_one, _stored(store, partition))[0].select(SEGMENTS.names)
+def read(store: Store, partition: str, read_one: Reader, listing: Listing | None = None) -> pa.Table:
+    """All rows of a partition's ledger (`SEGMENTS`).
+
+    Args:
+        store: the output.
+        partition: the recipe's.
+        read_one: reads a file that the snapshot lacks.
+        listing: the ledger's files, as `Store.details` gives them, where they have been listed already.
+    """
+    found = _listing(store, partition) if listing is None else listing
+    return _tagged(found, read_one, _stored(store, partition))[0].select(SEGMENTS.names)
 
 
 class Following:
@@ -43,21 +52,26 @@ class Following:
     def read(self) -> pa.Table:
         """All rows as they are now (`SEGMENTS`)."""
         known = _stored(self._store, self._partition) if self._rows is None else self._rows
-        self._rows = _tagged(self._store, self._partition, self._read_one, known)[0]
+        self._rows = _tagged(_listing(self._store, self._partition), self._read_one, known)[0]
         return self._rows.select(SEGMENTS.names)
 
 
 def refresh(store: Store, partition: str, read_one: Reader) -> pa.Table:
     """Bring the snapshot up to the files; nothing is written where it is. Returns the rows, as `read` does."""
-    rows, is_new = _tagged(store, partition, read_one, _stored(store, partition))
+    known = _stored(store, partition)
+    rows, is_new = _tagged(_listing(store, partition), read_one, known)
     if is_new:
         store.put_table(_name(partition), rows)
     return rows.select(SEGMENTS.names)
 
 
-def _tagged(store: Store, partition: str, read_one: Reader, known: pa.Table) -> tuple[pa.Table, bool]:
+def _listing(store: Store, partition: str) -> Listing:
+    return store.details(f"segments/{partition}", ".parquet")
+
+
+def _tagged(listing: Listing, read_one: Reader, known: pa.Table) -> tuple[pa.Table, bool]:
     """The rows, each with its file and that file's version, and whether what is `known` doesn't have them so."""
-    versions = {name: version(info) for name, info in store.details(f"segments/{partition}", ".parquet").items()}
+    versions = {name: version(info) for name, info in listing.items()}
     kept, dropped = _still_true(known, versions)
     have = set(pc.unique(kept[_FILE]).to_pylist())
     missing = [name for name in versions if name not in have]
@@ -82,8 +96,10 @@ def _still_true(stored: pa.Table, versions: dict[str, str]) -> tuple[pa.Table, b
     # Not by group_by: it imports pandas, for half a second.
     marks = pc.binary_join_element_wise(stored[_FILE], stored[_VERSION], "\0")
     true = [f"{name}\0{version}" for name, version in versions.items() if version]
-    kept = stored.filter(pc.is_in(marks, pa.array(true, pa.string())))
-    return kept, kept.num_rows < stored.num_rows
+    are_true = pc.is_in(marks, pa.array(true, pa.string()))
+    if pc.all(are_true).as_py():
+        return stored, False
+    return stored.filter(are_true), True
 
 
 def _stored(store: Store, partition: str) -> pa.Table:

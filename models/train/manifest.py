@@ -14,13 +14,15 @@ NEVER_TRAINED = "test_av"
 
 @dataclass(frozen=True)
 class Item:
-    """One labelled file. `label` indexes EMOTIONS."""
+    """One labelled file, or the stretch of it from start_s to end_s. `label` indexes EMOTIONS."""
 
     path: Path
     corpus: str
     speaker: str
     split: str
     label: int
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 def list_manifest(data: Path, corpora: set[str], modality: str) -> list[Item]:

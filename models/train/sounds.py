@@ -23,12 +23,42 @@ def part_of(item: Item) -> Part:
 
 
 def list_clips(data: Path, part: Part) -> list[Item]:
-    """Clips of that part of RAVDESS, EMO-DB and URDU."""
-    return [item for item in read_manifest(data, CORPORA, "audio") if part_of(item) == part]
+    """Clips of that part of RAVDESS, EMO-DB and URDU, and what annotators judged, if the folder has `annotations/`."""
+    listed = [item for item in read_manifest(data, CORPORA, "audio") if part_of(item) == part]
+    return [*listed, *_annotated(data, part)]
 
 
-def read_clip(path: Path) -> np.ndarray:
-    """float32 samples [N] of a mono 16 kHz file. Raises ValueError when it is not that."""
+def _annotated(data: Path, part: Part) -> list[Item]:
+    """Stretches of videos in which somebody speaks; each video counts as a speaker of its own."""
+    from models.corpora import annotations  # its package lists clips by this module
+
+    def spoken(of: Part) -> list[Item]:
+        return [
+            Item(item.sound, item.corpus, item.id.rpartition("/")[0], of, item.labels[0], item.start_s, item.end_s)
+            for item in annotations.read(data, of).items
+            if item.text and item.sound is not None
+        ]
+
+    if not (data / "annotations").is_dir() or not (fit := spoken("fit")):
+        return []  # a corpus is tuned only where it was fitted
+    return fit if part == "fit" else spoken(part)
+
+
+def read_clip(item: Item) -> np.ndarray:
+    """float32 samples [N] at 16 kHz, mono.
+
+    Raises:
+        ValueError: a file that is a clip as a whole has another rate, or more channels.
+        UnreadableError: there is no sound in the file that a stretch is of.
+    """
+    if item.start_s is not None and item.end_s is not None:
+        from models.evaluate.inputs import read_sound  # it trims silence by this module
+
+        return read_sound(item.path)[round(item.start_s * PCM_RATE_HZ) : round(item.end_s * PCM_RATE_HZ)]
+    return _read_file(item.path)
+
+
+def _read_file(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         if stream.rate != PCM_RATE_HZ or stream.channels != 1:

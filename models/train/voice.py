@@ -79,11 +79,11 @@ def encode_part(items: list[Item], front_end: FrontEnd, made_by: dict[str, Any],
     """
     labels, corpora = torch.tensor([item.label for item in items]), [item.corpus for item in items]
     speakers = [item.speaker for item in items]
-    made_by = made_by | {"clips": [item.path.name for item in items]}
+    made_by = made_by | {"clips": [_clip_id(item) for item in items]}
     kept = load_checkpoint(cache)
     if kept and kept.get("made_by") == made_by:
         return Encoded(kept["copies"], labels, corpora, speakers)
-    clips = [read_clip(item.path) for item in items]
+    clips = [read_clip(item) for item in items]
     encoded = [front_end(clips), front_end([trim_silence(clip) for clip in clips])]
     for copy in range(made_by["copies"]):
         rng = np.random.default_rng([made_by["seed"], copy])
@@ -91,6 +91,10 @@ def encode_part(items: list[Item], front_end: FrontEnd, made_by: dict[str, Any],
     halves = [[item.half() for item in copy] for copy in encoded]
     save_checkpoint(cache, {"made_by": made_by, "copies": halves})
     return Encoded(halves, labels, corpora, speakers)
+
+
+def _clip_id(item: Item) -> str:
+    return item.path.name if item.start_s is None else f"{item.speaker} {item.start_s}-{item.end_s}"
 
 
 def speaker_folds(part: Encoded, count: int) -> list[int]:

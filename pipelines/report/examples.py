@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from models.emotions import EMOTIONS, MODALITIES
 from pipelines.report.facts import Example
+from pipelines.report.sums import MARGIN, Sums
 from pipelines.tables import Tables
 
 CONFIDENT_EACH = 3
@@ -17,40 +21,38 @@ _COLUMNS = ", ".join(
 )
 _ORDER = "uri, start_ms, video_id, segment_index, utterance_index"
 
-# How far the most probable emotion is ahead of the second.
-_OTHERS = ", ".join(f"if(emotion = '{e}', -1, p_{e})" for e in EMOTIONS)
-_MARGIN = f"(confidence - greatest({_OTHERS}))"
-
-# A first scan finds where to cut, a second one reads whole rows, and only those.
-_LEAST = f"SELECT emotion, list_min(max(confidence, {CONFIDENT_EACH})) AS least FROM labels GROUP BY emotion"  # noqa: S608
-_CONFIDENT = f"""
-SELECT {_COLUMNS} FROM labels
-WHERE {{where}}
-QUALIFY row_number() OVER (PARTITION BY emotion ORDER BY confidence DESC, {_ORDER}) <= {CONFIDENT_EACH}
-ORDER BY confidence DESC, {_ORDER}
-"""  # noqa: S608 - our own words
-_MOST = f"SELECT list_max(min({_MARGIN}, {DOUBTFUL})) AS most FROM labels"  # noqa: S608
-_DOUBTFUL = f"""
-SELECT {_COLUMNS} FROM labels WHERE {_MARGIN} <= $most::FLOAT ORDER BY {_MARGIN}, {_ORDER} LIMIT {DOUBTFUL}
+_FIRST = f"""
+SELECT {_COLUMNS} FROM {{rows}}
+WHERE {{where}} AND video_id IN (SELECT unnest($videos))
+ORDER BY {{by}}, {_ORDER} LIMIT {{limit}}
 """  # noqa: S608 - our own words
 
 
-def confident(tables: Tables) -> tuple[Example, ...]:
+def confident(tables: Tables, summed: Sums) -> tuple[Example, ...]:
     """The few of each emotion that have the highest probability, by emotion in its usual order."""
-    least = {row["emotion"]: row["least"] for row in tables.arrow(_LEAST).to_pylist()}
-    if not least:
-        return ()
-    where = " OR ".join(f"(emotion = '{e}' AND confidence >= ${e}::FLOAT)" for e in EMOTIONS if e in least)
-    rows = tables.arrow(_CONFIDENT.format(where=where), least).to_pylist()
-    return tuple(_example(row) for row in sorted(rows, key=lambda row: EMOTIONS.index(row["emotion"])))
+    found: list[Example] = []
+    for emotion in EMOTIONS:
+        best = pc.negate(summed.rows[f"best_{emotion}"])
+        found += _first(tables, summed, best, f"emotion = '{emotion}'", "-confidence", CONFIDENT_EACH)
+    return tuple(found)
 
 
-def doubtful(tables: Tables) -> tuple[Example, ...]:
+def doubtful(tables: Tables, summed: Sums) -> tuple[Example, ...]:
     """Those whose two most probable emotions are closest to each other."""
-    (cut,) = tables.arrow(_MOST).to_pylist()
-    if cut["most"] is None:
-        return ()
-    return tuple(_example(row) for row in tables.arrow(_DOUBTFUL, cut).to_pylist())
+    return tuple(_first(tables, summed, summed.rows["least_margin"], "true", MARGIN, DOUBTFUL))
+
+
+def _first(tables: Tables, summed: Sums, least: pa.ChunkedArray, where: str, by: str, limit: int) -> list[Example]:
+    """The first rows in order of `by`, from the videos alone that may hold them: `least` is the least `by` of each."""
+    in_order = pc.sort_indices(least.drop_null())
+    if not len(in_order):
+        return []
+    # The rows that are wanted are no further back than the first ones of as many videos.
+    last = least.drop_null().take(in_order[:limit])[-1]
+    videos = summed.rows["video_id"].filter(pc.less_equal(least, last)).unique().to_pylist()
+    rows = tables.rows_in(tables.files_of(videos))
+    query = _FIRST.format(rows=rows, where=where, by=by, limit=limit)
+    return [_example(row) for row in tables.arrow(query, {"videos": videos}).to_pylist()]
 
 
 def _example(row: dict[str, Any]) -> Example:

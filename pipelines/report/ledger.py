@@ -4,7 +4,7 @@ import posixpath
 
 from operators.schema import FAILED
 from pipelines import runs
-from pipelines.report.facts import Failure, Language, Run, Stage, Status, Totals
+from pipelines.report.facts import Failure, Run, Stage, Status, Totals
 from pipelines.tables import Tables
 
 MAX_FAILURES = 50
@@ -29,10 +29,6 @@ SELECT status, reason, bool_or(retryable) AS retryable, count(DISTINCT video_id)
 FROM segments WHERE status IN (SELECT status FROM stored.failed_statuses)
 GROUP BY status, reason ORDER BY files DESC, segments DESC, status, reason
 """  # noqa: S608 - our own words
-_LANGUAGES = """
-SELECT language, count(*) AS utterances, sum(end_ms - start_ms)::BIGINT AS ms
-FROM labels GROUP BY language ORDER BY utterances DESC, language
-"""
 _STAGES = " UNION ALL ".join(
     f"""SELECT '{name}' AS stage, coalesce(sum((x * 1000)::BIGINT), 0)::BIGINT AS ms,
                coalesce(sum(length_ms), 0)::BIGINT AS media_ms,
@@ -64,12 +60,6 @@ def failures(tables: Tables) -> tuple[tuple[Failure, ...], int]:
     rows = tables.arrow(_FAILURES).to_pylist()
     shown = rows[:MAX_FAILURES]
     return tuple(Failure(**row | {"examples": tuple(row["examples"])}) for row in shown), len(rows) - len(shown)
-
-
-def languages(tables: Tables) -> tuple[Language, ...]:
-    """What is spoken, the commonest first."""
-    rows = tables.arrow(_LANGUAGES).to_pylist()
-    return tuple(Language(row["language"], row["utterances"], row["ms"] / 1000) for row in rows)
 
 
 def stages(tables: Tables) -> tuple[Stage, ...]:

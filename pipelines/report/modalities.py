@@ -7,28 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.emotions import EMOTIONS, MODALITIES
+from pipelines.report.counts import Counts
 from pipelines.report.facts import Agreement, Coverage, Together
-from pipelines.tables import Tables
 
 MAX_REASONS = 8
 
-_PRESENCE = f"""
-SELECT {", ".join(f"has_{m}, {m}_missing" for m in MODALITIES)},
-       count(*) AS utterances, sum(end_ms - start_ms)::BIGINT AS ms
-FROM labels GROUP BY ALL ORDER BY ALL
-"""  # noqa: S608 - our own words
 
-_SAID = f"""
-SELECT list_position({list(EMOTIONS)}, emotion) AS fused,
-       {", ".join(f"coalesce(list_position({m}_p, list_max({m}_p)), 0) AS {m}" for m in MODALITIES)},
-       count(*) AS utterances
-FROM labels GROUP BY ALL ORDER BY ALL
-"""  # noqa: S608 - our own words
-
-
-def coverage(tables: Tables) -> tuple[tuple[Coverage, ...], tuple[Together, ...]]:
+def coverage(counts: Counts) -> tuple[tuple[Coverage, ...], tuple[Together, ...]]:
     """What each modality covers, and which of them go together, the commonest first."""
-    rows = tables.arrow(_PRESENCE).to_pylist()
+    rows = counts.presence
     total = sum(row["utterances"] for row in rows)
     total_ms = sum(row["ms"] for row in rows)
     if not total:
@@ -55,18 +42,18 @@ def coverage(tables: Tables) -> tuple[tuple[Coverage, ...], tuple[Together, ...]
     return tuple(covered), tuple(sorted(together, key=lambda item: (-item.utterances, item.modalities)))
 
 
-def agreement(tables: Tables) -> tuple[tuple[Agreement, ...], tuple[Agreement, ...]]:
+def agreement(counts: Counts) -> tuple[tuple[Agreement, ...], tuple[Agreement, ...]]:
     """Each pair of modalities, and each modality with the label that all together give."""
     names = ("fused", *MODALITIES)
     # How often each combination of what the four say was met; 0 stands for a modality that isn't there.
     cube = np.zeros((len(EMOTIONS) + 1,) * len(names), np.int64)
-    for row in tables.arrow(_SAID).to_pylist():
+    for row in counts.said:
         cube[tuple(row[name] for name in names)] += row["utterances"]
 
     def pair(one: str, other: str) -> Agreement:
         at = (names.index(one), names.index(other))
-        counts = cube.sum(axis=tuple(axis for axis in range(len(names)) if axis not in at))
-        return compared(one, other, counts[1:, 1:])
+        of_both = cube.sum(axis=tuple(axis for axis in range(len(names)) if axis not in at))
+        return compared(one, other, of_both[1:, 1:])
 
     return (
         tuple(pair(one, other) for one, other in itertools.combinations(MODALITIES, 2)),

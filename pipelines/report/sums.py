@@ -20,8 +20,14 @@ MILLIONTHS = 1e6
 _LENGTH = "(end_ms - start_ms)"
 _MILLIONTHS = "(confidence * 1000000)::BIGINT"
 
+_OTHERS = ", ".join(f"if(emotion = '{e}', -1, p_{e})" for e in EMOTIONS)
+MARGIN = f"(confidence - greatest({_OTHERS}))"
+"""In SQL: how far the most probable emotion is ahead of the second."""
+
 _SUMS = f"""
-SELECT run_id, video_id, min(labelled_at) AS first_at, count(*) AS utterances,
+SELECT run_id, video_id, min(labelled_at) AS first_at, max(labelled_at) AS last_at,
+       list(DISTINCT model_id) AS models, count(*) AS utterances, min({MARGIN}) AS least_margin,
+       {", ".join(f"max(confidence) FILTER (emotion = '{e}') AS best_{e}" for e in EMOTIONS)},
        sum({_MILLIONTHS})::BIGINT AS confidence,
        {", ".join(f"(sum({_LENGTH}) FILTER (has_{m}))::BIGINT AS ms_{m}" for m in MODALITIES)},
        {", ".join(f"(sum({_LENGTH}) FILTER (emotion = '{e}'))::BIGINT AS ms_{e}" for e in EMOTIONS)},

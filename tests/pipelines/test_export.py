@@ -1,13 +1,17 @@
 """What is exported comes back as it was, through readers of our own and of others."""
 
 import itertools
+import json
+import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pympi
 import pytest
+import s3fs
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +30,8 @@ from pipelines.tables import Tables, open_tables
 from tests.labelling import fv2es
 
 HOSTILE = 'a <b>&amp; "q" --> \n\n 00:00:01.000 --> 00:00:02.000 \x1b\x00 </c> ]]>'
+
+KEY = [("uri", "ascending"), ("start_ms", "ascending")]
 
 
 def row(start_ms: int, end_ms: int, text: str, emotion: str = "fear") -> dict:
@@ -136,6 +142,28 @@ def test_every_video_gets_a_file_of_each_kind(synthetic: Path, tmp_path: Path) -
         for form, suffix in SUFFIXES.items():
             done = export(tables, form, tmp_path / form)
             assert len(done.files) == len(list((tmp_path / form).glob(f"*{suffix}"))) == len(set(done.files.values()))
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("form", [*SUFFIXES, "hf"])
+def test_a_bucket_is_exported_as_a_folder_is(bucket: str, synthetic: Path, tmp_path: Path, form: str) -> None:
+    s3fs.S3FileSystem().put(f"{synthetic}/", f"{bucket}/my labels/", recursive=True)
+    done = fv2es("export", f"s3://{bucket}/my labels", "--format", form, "--to", tmp_path / "bucket", "--json")
+    assert done.returncode == 0, done.stderr
+    with open_tables(str(synthetic)) as tables:
+        assert json.loads(done.stdout) == asdict(export(tables, form, tmp_path / "folder"))
+    of_folder, of_bucket = (_contents(tmp_path / name) for name in ("folder", "bucket"))
+    assert of_folder == of_bucket != {}
+
+
+def _contents(folder: Path) -> dict[str, object]:
+    """What files hold, by their names; without the moment at which they were made, which ELAN's tell."""
+    contents: dict[str, object] = {}
+    for path in folder.rglob("*.*"):
+        is_table = path.suffix == ".parquet"
+        made = pq.read_table(path).sort_by(KEY) if is_table else re.sub(r' DATE="\S+"', "", path.read_text("utf-8"))
+        contents[str(path.relative_to(folder))] = made
+    return contents
 
 
 @given(st.lists(st.text(max_size=40) | st.sampled_from(["/a/../..", "/x/..", "s3://b/.", "/a/CON.mp4", "/b/con.mp4"])))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import s3fs
 
@@ -65,6 +66,10 @@ def test_a_phrase_is_found_at_the_times_of_its_words(tables: Tables) -> None:
         list(questions.find(tables, "...", 5))
 
 
+def hold(sketches: list[bytes | None], phrase: list[str]) -> list[bool]:
+    return may_hold(pa.array(sketches, pa.binary()), phrase).tolist()
+
+
 @pytest.mark.parametrize(
     ("words", "phrase", "places"),
     [
@@ -82,14 +87,16 @@ def test_a_phrase_is_found_at_the_times_of_its_words(tables: Tables) -> None:
 def test_what_counts_as_said(words: list[str], phrase: str, places: list[tuple[int, int]]) -> None:
     assert said_at(words, tokens(phrase)) == places
     if places:
-        assert may_hold([sketch([" ".join(words)])], tokens(phrase)) == [True]
+        assert hold([sketch([" ".join(words)])], tokens(phrase)) == [True]
 
 
 def test_sketches_rule_out_most_of_what_is_not_said() -> None:
     known = sketch([f"word{number}" for number in range(1_000)])
-    wrong = sum(may_hold([known], [f"other{number}"])[0] for number in range(2_000))
+    wrong = sum(hold([known], [f"other{number}"])[0] for number in range(2_000))
     assert wrong < 40
-    assert may_hold([known, None, sketch([])], ["word999"]) == [True, True, False]
+    assert hold([known, None, sketch([])], ["word999"]) == [True, True, False]
+    assert may_hold(pa.array([known, sketch([]), None], pa.binary()).slice(1), ["word999"]).tolist() == [False, True]
+    assert hold([], ["word999"]) == []
 
 
 def test_a_video_is_found_by_what_it_is_called(tables: Tables) -> None:

@@ -1,4 +1,4 @@
-"""Annotations as a corpus: what is read of them, and that the text branch can train on it."""
+"""Annotations as a corpus: what is read of them, and that the branches of words and voice can train on it."""
 
 from pathlib import Path
 
@@ -8,6 +8,8 @@ from models.corpora import annotations, read_corpus
 from models.corpora.item import CorpusError
 from models.emotions import EMOTIONS
 from models.train.sentences import load_sentences
+from models.train.sounds import list_clips, read_clip
+from tests.models.corpora.minis import RATE_HZ, write_wav
 from tests.models.corpora.test_manifest import folder, texts
 from tests.view_output import a_video, said, write_output
 from tests.view_server import serving
@@ -68,3 +70,27 @@ def test_the_text_branch_trains_on_them_where_the_folder_has_them(
         ("annotations", "good morning", (EMOTIONS.index("angry"),))
     }
     assert len(new) == 4
+
+
+def test_the_voice_branch_trains_on_them_where_the_folder_has_them(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speech = write_wav(tmp_path / "data" / "speech" / "sad.wav", samples=8000)
+    table = "path,dataset,modality,speaker,emotion,split\nspeech/sad.wav,RAVDESS,audio,01,sad,train\n"
+    (tmp_path / "data" / "manifest.csv").write_text(table, "utf-8")
+    (tmp_path / "data" / "annotations").symlink_to(out / "annotations")
+    for path in (tmp_path / "corpus").iterdir():
+        write_wav(path, samples=5 * RATE_HZ)
+    monkeypatch.setattr(annotations, "part_of", lambda video_id: "report")
+    assert list_clips(tmp_path / "data", "report") == []  # none of them is fitted
+    monkeypatch.setattr(annotations, "part_of", lambda video_id: "fit")
+    clip, *judged = list_clips(tmp_path / "data", "fit")
+    assert (clip.path, len(read_clip(clip))) == (speech, 8000)
+    assert {(item.corpus, item.label, len(read_clip(item))) for item in judged} == {
+        ("annotations", EMOTIONS.index("angry"), int(1.5 * RATE_HZ))
+    }
+    assert len({item.speaker for item in judged}) == len(judged) == 4
+    assert list_clips(tmp_path / "data", "report") == []
+    (tmp_path / "corpus" / "a.mp4").unlink()
+    with pytest.raises(CorpusError, match="videos are not there"):
+        list_clips(tmp_path / "data", "fit")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import s3fs
 from typer.testing import CliRunner
 
 from benchmarks.synthetic import Size, make
@@ -114,6 +115,17 @@ def test_one_run_has_nothing_to_drift_from(tmp_path: Path) -> None:
     page = page_of(tmp_path / "out")
     assert "nothing to compare it with" in " ".join(page.split())
     assert "Nothing failed." in page
+
+
+@pytest.mark.s3
+def test_a_bucket_gives_the_page_that_a_folder_gives(bucket: str, out: Path, tmp_path: Path) -> None:
+    address = f"s3://{bucket}/my labels"
+    s3fs.S3FileSystem().put(f"{out}/", f"{bucket}/my labels/", recursive=True)
+    done = fv2es("report", address, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "Report: my labels-report.html\n"), done.stderr
+    assert (tmp_path / "my labels-report.html").read_text("utf-8") == page_of(out, address)
+    gone = fv2es("report", f"s3://{bucket}/nothing", cwd=tmp_path)
+    assert (gone.returncode, "no run of FV2ES has written here" in gone.stderr) == (2, True)
 
 
 def test_the_caution_is_that_of_the_model_card() -> None:
