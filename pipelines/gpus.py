@@ -42,11 +42,16 @@ def faces_on_gpu(config: Config, pools: Pools) -> bool:
 
 
 def check_hardware(config: Config, pools: Pools) -> None:
-    """Raises SettingsError when the settings want a GPU that no worker will have, or an ffmpeg that can't use it."""
+    """Raises SettingsError when the settings want a GPU that no worker will have, or an ffmpeg that can't use it.
+
+    Whether the GPUs of a cluster can decode is seen by its workers, before they begin.
+    """
     check_there_is_one(config, pools)
     if config.decode.hardware == "cuda":
         try:
             nvdec.check_binary(find_ffmpeg())
+            if config.engine.address is None and config.engine.engine != "beam":
+                nvdec.check_device(find_ffmpeg())
         except nvdec.HardwareError as error:
             raise SettingsError(str(error)) from error
 

@@ -11,6 +11,7 @@ from operators.commit import Store
 from operators.write import Target, Write
 from pipelines import lease
 from pipelines.config import Config
+from pipelines.errors import JobError
 from pipelines.gpus import faces_on_gpu
 from pipelines.guard import Guard, Operator
 from pipelines.logged import Logged
@@ -87,6 +88,7 @@ def _sharing_gpu(build: Callable[[], Operator], share: float) -> Operator:
 def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
+    from operators.nvdec import HardwareError
 
     if device == "cpu":
         faces = FaceDetector.load(config.faces, weights.detector)
@@ -98,7 +100,10 @@ def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
         published = weights.gpu_detector or weights.detector
         detector = load_on_gpu(config.faces.detector, published, execution, quick_side_px=config.faces.quick_side_px)
         faces = FaceDetector(config.faces, detector)
-    return Decode(config.decode, config.windows, faces, limits=config.limits)
+    try:
+        return Decode(config.decode, config.windows, faces, limits=config.limits)
+    except HardwareError as error:
+        raise JobError(str(error)) from error
 
 
 def _transcribe(config: Config, weights: AnyWeights, device: str) -> Operator:

@@ -1,6 +1,7 @@
 """What GPUs are used for, what `auto` comes to, and what of it is in the recipe."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from operators.settings import InferSettings, SpeechSettings
 from operators.write import Target
 from pipelines import gpus, job, runs
 from pipelines.config import Config, EngineSettings
-from pipelines.errors import SettingsError
-from pipelines.graph import labelling_graph
+from pipelines.errors import JobError, SettingsError
+from pipelines.graph import _decode, labelling_graph
 from pipelines.pools import MOST_WITH_DECODERS, Node, Pools, pools_here, pools_of_cluster
 from pipelines.recipe import Weights, find_weights, recipe, recipe_id
 from pipelines.retry import with_stored
@@ -26,6 +27,7 @@ from pipelines.staging import StagedWeights
 
 CPU = pools_here(EngineSettings(), 8)
 ONE_GPU = pools_here(EngineSettings(gpus=1), 8)
+ONE_GPU_FOR_ALL = pools_here(EngineSettings(gpus=1), 8, decoders_on_gpu=True)
 FAST, SLOW = ["NVIDIA A10G"], ["NVIDIA A10G", "Tesla T4"]
 
 
@@ -123,7 +125,7 @@ def test_decoders_share_a_gpu_where_they_have_a_use_for_it(
     config = Config(**settings)
     assert gpus.decoders_on_gpu(config) == use
     pools, _ = job.resources(config)
-    gpus.check_hardware(config, pools)
+    gpus.check_there_is_one(config, pools)
     assert bool(pools.decode.gpus) is on_gpu
     assert gpus.faces_on_gpu(config, pools) is faces
 
@@ -152,6 +154,17 @@ def test_an_ffmpeg_without_cuda_is_a_wrong_setting(tmp_path: Path, monkeypatch: 
         gpus.check_hardware(config, job.resources(config)[0])
 
 
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_before_work_starts_or_by_the_worker() -> None:
+    config = Config(decode={"hardware": "cuda"}, engine={"gpus": 1})
+    with pytest.raises(SettingsError, match="can't get hold of a GPU here"):
+        gpus.check_hardware(config, job.resources(config)[0])
+    away = Config(decode={"hardware": "cuda"}, engine={"gpus": 1, "address": "10.0.0.1:6379"})
+    gpus.check_hardware(away, ONE_GPU_FOR_ALL)
+    with pytest.raises(JobError, match="can't get hold of a GPU here"):
+        _decode(away, find_weights_or_skip(), device="cpu")
+
+
 @given(st.integers(1, 200), st.integers(1, 16), st.none() | st.integers(1, 300), st.none() | st.integers(1, 8))
 def test_all_that_share_gpus_take_the_same_and_find_room(
     cpus: int, count: int, workers: int | None, inferrers: int | None
@@ -174,6 +187,13 @@ def test_without_a_use_for_it_decoders_leave_the_gpu_alone(cpus: int, count: int
     assert without.decode.gpus == 0
     assume(count == 0)
     assert with_it == without
+
+
+def find_weights_or_skip() -> Weights:
+    try:
+        return find_weights(Config())
+    except SettingsError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -254,10 +274,7 @@ def test_without_a_gpu_no_worker_prepares_for_one(weights: Weights, tmp_path: Pa
 
 
 def test_faces_are_found_on_a_gpu_with_the_published_weights_and_the_same_recipe() -> None:
-    try:
-        on_cpu = find_weights(Config())
-    except SettingsError as error:
-        pytest.skip(str(error))
+    on_cpu = find_weights_or_skip()
     on_gpu = find_weights(Config(engine={"gpus": 1, "faces_on": "gpu"}))
     assert on_cpu.gpu_detector is None
     assert on_gpu.gpu_detector == locate("retinaface-mobilenet0.25")
