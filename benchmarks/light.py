@@ -1,0 +1,111 @@
+"""The speed of light: how fast labelling could be if nothing but the stages' kernels took time, and the share reached.
+
+The kernels' costs are those of `benchmarks.flat_out`, in a process of its own. At W cores the light is W over their sum:
+every core always busy, nothing spent on starting, passing on, waiting or writing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.graph import process_environment
+
+
+@dataclass(frozen=True)
+class Light:
+    """CPU-seconds of each stage's kernel for a second of media.
+
+    `alone`: with the machine to itself. `together`: with as many such processes at once as there are workers, which
+    share caches and memory, and is what a machine at work can reach.
+    """
+
+    alone: dict[str, float]
+    together: dict[str, float]
+    workers: int
+
+    @property
+    def cpu_s_per_media_s(self) -> float:
+        """All stages, alone."""
+        return sum(self.alone.values())
+
+    @property
+    def speed(self) -> float:
+        """Seconds of media a second with all workers, by what the kernels cost alone."""
+        return light_speed(self.alone, self.workers)
+
+    @property
+    def speed_together(self) -> float:
+        """The same by what the kernels cost together."""
+        return light_speed(self.together, self.workers)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How much of the light the whole command reaches, as fractions. Without start: start-up is taken off both."""
+
+    speed: float
+    speed_without_start: float
+    speed_of_together: float
+    cpu: float
+    cpu_without_start: float
+
+
+def light_speed(kernels: dict[str, float], workers: int) -> float:
+    """Seconds of media a second, of stages whose kernels cost so many CPU-seconds for a second of media."""
+    return workers / sum(kernels.values())
+
+
+def measure_light(videos: Sequence[Path], workers: int) -> Light:
+    """Measure the kernels on these videos, first alone, then in all workers at once."""
+    return Light(
+        alone=mean_per_media_s(flat_out(videos, 1)),
+        together=mean_per_media_s(flat_out(videos, workers)) if workers > 1 else {},
+        workers=workers,
+    )
+
+
+def flat_out(videos: Sequence[Path], processes: int) -> list[dict[str, dict[str, float]]]:
+    """The answers of so many processes of `benchmarks.flat_out` at once."""
+    command = [sys.executable, "-m", "benchmarks.flat_out", *map(str, videos)]
+    environment = os.environ | process_environment(None)
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(processes)
+    ]
+    answers = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise SystemExit("The kernels could not be measured alone: see above.")
+    return [json.loads(answer) for answer in answers]
+
+
+def mean_per_media_s(measured: Sequence[dict]) -> dict[str, float]:
+    """CPU-seconds for a second of media by stage, the mean of the processes."""
+    each = [{stage: spent / answer["media_s"] for stage, spent in answer["cpu_s"].items()} for answer in measured]
+    return {stage: sum(costs[stage] for costs in each) / len(each) for stage in each[0]}
+
+
+def reached(
+    light: Light, media_s: float, last_commit_s: float, cpu_s: float, start_s: float, start_cpu_s: float
+) -> Reached:
+    """Compare a run with the light.
+
+    Args:
+        light: of the same media.
+        media_s: that were labelled.
+        last_commit_s: from the start of the process to its last commit.
+        cpu_s: of the whole run.
+        start_s: last commit of a run over next to nothing.
+        start_cpu_s: CPU-seconds of that run.
+    """
+    light_cpu_s = light.cpu_s_per_media_s * media_s
+    together = light.speed_together if light.together else light.speed
+    return Reached(
+        speed=media_s / last_commit_s / light.speed,
+        speed_without_start=media_s / (last_commit_s - start_s) / light.speed,
+        speed_of_together=media_s / last_commit_s / together,
+        cpu=light_cpu_s / cpu_s,
+        cpu_without_start=light_cpu_s / (cpu_s - start_cpu_s),
+    )
