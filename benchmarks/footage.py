@@ -111,11 +111,15 @@ def write_loop(clips: list[Path], target: Path, seconds: int, first: int = 0) ->
     listing.unlink()
 
 
-def write_corpus(clips: Path | None, work: Path, form: Format, minutes: float, videos: int) -> Corpus:
-    """Videos that are `minutes` long together, each of which begins with another clip, in a folder of `work`."""
+def write_corpus(clips: Path | None, work: Path, into: Path, form: Format, minutes: float, videos: int) -> Corpus:
+    """Videos that are `minutes` long together, each of which begins with another clip, in a new folder of `into`.
+
+    The encoded clips are kept in `work`.
+    """
     video_s = max(1, round(minutes * 60 / videos))
-    prepared = prepare_clips(clips, work / "clips", form, enough_s=video_s * videos)
-    folder = Path(tempfile.mkdtemp(prefix=f"{form.name}-", dir=work))
+    prepared = prepare_clips(clips, work, form, enough_s=video_s * videos)
+    folder = into / form.name
+    folder.mkdir(parents=True)
     written = tuple(folder / f"{number}.mp4" for number in range(videos))
     for number, video in enumerate(written):
         write_loop(prepared, video, video_s, first=number * len(prepared) // videos)

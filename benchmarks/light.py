@@ -1,18 +1,17 @@
 """The speed of light: how fast labelling could be if nothing but the stages' kernels took time, and the share reached.
 
-The kernels' costs are those of `benchmarks.flat_out`, in a process of its own. At W cores the light is W over their sum:
-every core always busy, nothing spent on starting, passing on, waiting or writing.
+The kernels' costs are those of `benchmarks.flat_out`, in a process of its own. At W cores the light is W over their
+sum: every core always busy, nothing spent on starting, passing on, waiting or writing.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from pipelines.graph import process_environment
+from benchmarks.alone import measured_alone, per_media_s
+
+KERNELS = "benchmarks.flat_out"
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,11 @@ class Light:
         """The same by what the kernels cost together."""
         return light_speed(self.together, self.workers)
 
+    def as_json(self) -> dict[str, Any]:
+        """All figures, those that follow from others included."""
+        derived = ("cpu_s_per_media_s", "speed", "speed_together")
+        return asdict(self) | {name: getattr(self, name) for name in derived}
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -61,30 +65,9 @@ def light_speed(kernels: dict[str, float], workers: int) -> float:
 
 def measure_light(videos: Sequence[Path], workers: int) -> Light:
     """Measure the kernels on these videos, first alone, then in all workers at once."""
-    return Light(
-        alone=mean_per_media_s(flat_out(videos, 1)),
-        together=mean_per_media_s(flat_out(videos, workers)) if workers > 1 else {},
-        workers=workers,
-    )
-
-
-def flat_out(videos: Sequence[Path], processes: int) -> list[dict[str, dict[str, float]]]:
-    """The answers of so many processes of `benchmarks.flat_out` at once."""
-    command = [sys.executable, "-m", "benchmarks.flat_out", *map(str, videos)]
-    environment = os.environ | process_environment(None)
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(processes)
-    ]
-    answers = [process.communicate()[0] for process in running]
-    if any(process.returncode for process in running):
-        raise SystemExit("The kernels could not be measured alone: see above.")
-    return [json.loads(answer) for answer in answers]
-
-
-def mean_per_media_s(measured: Sequence[dict]) -> dict[str, float]:
-    """CPU-seconds for a second of media by stage, the mean of the processes."""
-    each = [{stage: spent / answer["media_s"] for stage, spent in answer["cpu_s"].items()} for answer in measured]
-    return {stage: sum(costs[stage] for costs in each) / len(each) for stage in each[0]}
+    alone = per_media_s(measured_alone(KERNELS, videos))
+    together = per_media_s(measured_alone(KERNELS, videos, workers)) if workers > 1 else alone
+    return Light(alone, together, workers)
 
 
 def reached(
@@ -101,11 +84,10 @@ def reached(
         start_cpu_s: CPU-seconds of that run.
     """
     light_cpu_s = light.cpu_s_per_media_s * media_s
-    together = light.speed_together if light.together else light.speed
     return Reached(
         speed=media_s / last_commit_s / light.speed,
         speed_without_start=media_s / (last_commit_s - start_s) / light.speed,
-        speed_of_together=media_s / last_commit_s / together,
+        speed_of_together=media_s / last_commit_s / light.speed_together,
         cpu=light_cpu_s / cpu_s,
         cpu_without_start=light_cpu_s / (cpu_s - start_cpu_s),
     )

@@ -74,9 +74,7 @@ def refinement_net() -> CandidateNet:
 
 def output_net() -> CandidateNet:
     """O-Net, which looks at 48 x 48 pixels."""
-    layers = convolutions(
-        (3, 32, 3, pool(3)), (32, 64, 3, pool(3)), (64, 64, 3, pool(2)), (64, 128, 2, nn.Identity())
-    )
+    layers = convolutions((3, 32, 3, pool(3)), (32, 64, 3, pool(3)), (64, 64, 3, pool(2)), (64, 128, 2, nn.Identity()))
     return CandidateNet(layers, flat=1152, width=256, landmarks=10)
 
 

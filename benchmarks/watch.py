@@ -138,7 +138,7 @@ def traffic_of(text: str) -> Traffic:
 
 
 def memory_of(text: str) -> tuple[int, int]:
-    """The content of a /proc/PID/smaps_rollup: bytes of its own (anonymous and file-backed pages), and shared memory."""
+    """The content of a /proc/PID/smaps_rollup: bytes of its own (anonymous and file-backed pages), shared memory."""
     kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in text.splitlines()[1:])}
     return (kib.get("Pss_Anon", 0) + kib.get("Pss_File", 0)) << 10, kib.get("Pss_Shmem", 0) << 10
 
