@@ -88,7 +88,7 @@ def clips(
     workers: Workers = CORES,
     work: Work = None,
 ) -> None:
-    """What a clip costs beside the work on its media: what the kernels take for as much of a long video is taken off."""
+    """What a clip costs beside the work on its media: what the kernels take for as long a video is taken off."""
     with room(work) as (kept, folder):
         long = several(clips, kept, folder / "long", round(light_minutes * 60), count=1)
         light = measure_light(list(long.iterdir()), workers)
@@ -121,7 +121,7 @@ def cost(
     shards: Annotated[int, typer.Option(min=5, help="Shards that are passed through Ray.")] = 12_000,
     folder: Annotated[Path, typer.Option(help="Where the output goes.")] = Path("/tmp"),  # noqa: S108
 ) -> None:
-    """What is spent beside the work: on a plan, a shard, a commit, a resume. Listing, headers and labels are made up."""
+    """What is spent beside the work: plan, shard, commit, resume. Listing, headers and labels are made up."""
     settings = {"engine": {"engine": "local"}, "plan": {"shard_minutes": 30}}
     steps = scale.measure(videos, folder, settings, console())
     costs = costs_of(steps) | {"Ray's driver, a shard and stage, CPU-ms": driver_ms(shards)}
