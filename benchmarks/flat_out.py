@@ -124,7 +124,7 @@ def _noting(kernel: Callable[..., Any], calls: list[Call]) -> Callable[..., Any]
 def answering(answers: list[Any]) -> Iterator[None]:
     """Within the block the face detector doesn't look: it gives these answers, one after the other."""
     left = iter(answers)
-    with patch.object(FaceDetector, "detect", lambda self, frames: next(left)):
+    with patch.object(FaceDetector, "detect", lambda *_: next(left)):
         yield
 
 
