@@ -1,5 +1,8 @@
 """What scale costs, by value, and the corpora that it is measured on."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,3 +52,14 @@ def test_many_videos_are_a_few_under_many_names_and_each_is_planned(
     assert len({path.stat().st_ino for path in files}) == 2
     planned = preview([str(corpus)], None, load(None, {"engine": {"engine": "local"}}))
     assert len({segment.video.video_id for shard in planned.shards for segment in shard.segments}) == 5
+
+
+@pytest.mark.soak
+def test_overhead_of_real_clips(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.throughput", "clips", "--count", "3", "--seconds", "2"]
+    command += ["--light-minutes", "0.2", "--workers", "1", "--work", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["runs"]["3 clips"]["media_s"] == pytest.approx(6, abs=0.5)
+    assert set(report["overhead_ms_a_clip"]) == {"by the clock", "CPU"}
