@@ -3,6 +3,7 @@
     python -m benchmarks.compare BASE.json NEW.json [--tolerance 0.1]
 
 Prints base, new and their ratio, and exits with 1 when a figure is worse by more than the tolerance, or is missing.
+Figures that have no better and worse (the share of the light falls when the light itself becomes faster) are shown.
 """
 
 import json
@@ -26,7 +27,7 @@ class Comparison:
 
     name: str
     unit: str
-    higher_is_better: bool
+    better: str | None  # higher, lower, or neither
     base: float | None
     new: float | None
 
@@ -37,11 +38,11 @@ class Comparison:
 
     def is_worse(self, tolerance: float) -> bool:
         """Whether it is missing now, or worse by more than the tolerance. Of nothing, anything is more."""
-        if self.base is None:
+        if self.base is None or self.better is None:
             return False
         if self.new is None:
             return True
-        if self.higher_is_better:
+        if self.better == "higher":
             return self.new < self.base / (1 + tolerance)
         return self.new > self.base * (1 + tolerance)
 
@@ -54,7 +55,7 @@ def compare(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[Comparison]
         old, now = base["figures"].get(name), new["figures"].get(name)
         about = now or old
         values = (figure["value"] if figure else None for figure in (old, now))
-        found.append(Comparison(name, about["unit"], about["better"] == "higher", *values))
+        found.append(Comparison(name, about["unit"], about["better"], *values))
     return found
 
 
@@ -75,6 +76,7 @@ def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def show(comparisons: list[Comparison], different: list[str], tolerance: float, console: Console) -> bool:
     """Print the comparison; True when nothing has become worse."""
     table = Table("figure", "unit", "base", "new", "ratio", "", box=None)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for item in comparisons:
         ratio = "" if item.ratio is None else f"{item.ratio:.2f}"
         worse = "[red]worse[/]" if item.is_worse(tolerance) else ""

@@ -111,7 +111,10 @@ def main(
     if baseline.exists():
         base = json.loads(baseline.read_text("utf-8"))
         console.print(f"\nAgainst {baseline}, of commit {base['machine']['commit']}:")
-        is_well = show_comparison(compare(base, report), differences(base, report), TOLERANCE, console)
+        found = compare(base, report)
+        if parts or formats:
+            found = [item for item in found if item.new is not None]
+        is_well = show_comparison(found, differences(base, report), TOLERANCE, console)
         raise typer.Exit(1 if strict and not is_well else 0)
 
 

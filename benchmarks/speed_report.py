@@ -26,18 +26,17 @@ OF_RUNS = {
 
 
 def figures_of(report: Report) -> dict[str, Figure]:
-    """All figures that are compared from one time to the next: value, unit, and which way is better."""
+    """All figures that are compared from one time to the next: value, unit, and which way is better, if any."""
     return {name: {"value": value, "unit": unit, "better": better} for name, value, unit, better in _figures(report)}
 
 
-def _figures(report: Report) -> Iterator[tuple[str, float, str, str]]:
+def _figures(report: Report) -> Iterator[tuple[str, float, str, str | None]]:
     if "start" in report:
         yield "start-up", report["start"]["last_commit_s"], "s", "lower"
         yield "start-up, CPU", report["start"]["cpu_s"], "CPU-s", "lower"
     for form, runs in report.get("whole", {}).items():
         for key, (unit, better) in OF_RUNS.items():
-            if better:
-                yield f"{form} {key}", median(runs, key), unit, better
+            yield f"{form} {key}", median(runs, key), unit, better
         for key in ("read_by_calls", "written_by_calls"):  # disks: whatever the system's cache leaves to them
             moved = statistics.median(run["traffic"][key] / run["media_s"] for run in runs)
             yield f"{form} {key}", moved, "bytes a media-s", "lower"
@@ -47,7 +46,7 @@ def _figures(report: Report) -> Iterator[tuple[str, float, str, str]]:
             yield f"{form} light, {stage}", cost, "CPU-s a media-s", "lower"
     for form, shares in report.get("reached", {}).items():
         for key, share in shares.items():
-            yield f"{form} reached, {key}", share, "of the light", "higher"
+            yield f"{form} reached, {key}", share, "of the light", None
     if ratio := ratio_to_reference(report):
         yield "reference for ours", ratio, "CPU-s for CPU-s", "higher"
 

@@ -43,13 +43,17 @@ def test_what_is_worse_by_more_than_a_tenth_is_found(changed: dict[str, float | 
 
 
 def test_a_figure_that_is_new_is_not_worse() -> None:
-    new = Comparison("start", "s", False, base=None, new=12.0)
+    new = Comparison("start", "s", "lower", base=None, new=12.0)
     assert new.ratio is None
     assert not new.is_worse(0.1)
 
 
+def test_a_figure_without_better_and_worse_is_never_worse() -> None:
+    assert not Comparison("reached", "of the light", None, base=0.9, new=0.5).is_worse(0.1)
+
+
 def test_a_ratio_is_new_for_one_of_base() -> None:
-    assert Comparison("speed", "x", True, base=4.0, new=5.0).ratio == 1.25
+    assert Comparison("speed", "x", "higher", base=4.0, new=5.0).ratio == 1.25
 
 
 def test_other_machines_footage_and_work_are_told() -> None:

@@ -55,7 +55,7 @@ def test_figures_are_medians_with_unit_and_direction(report: dict[str, Any]) -> 
     assert figures["720p30 cpu_s_per_media_s"]["value"] == pytest.approx(0.2)
     assert figures["720p30 read_by_calls"] == {"value": 1e6, "unit": "bytes a media-s", "better": "lower"}
     assert figures["720p30 light, asr"]["value"] == 0.03
-    assert figures["720p30 reached, speed"]["better"] == "higher"
+    assert figures["720p30 reached, speed"] == {"value": 0.71, "unit": "of the light", "better": None}
     assert figures["reference for ours"]["value"] == pytest.approx(6.5)
 
 
