@@ -94,6 +94,8 @@ def shown(value: float | None) -> str:
     """Three digits that count, or a dash."""
     if value is None:
         return "-"
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:,.3g} M"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

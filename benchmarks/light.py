@@ -49,13 +49,16 @@ class Light:
 
 @dataclass(frozen=True)
 class Reached:
-    """How much of the light the whole command reaches, as fractions. Without start: start-up is taken off both."""
+    """How much of the light the whole command reaches, as fractions.
+
+    Without start-up, which is taken off, where the work is more than it: None where the media are too short for that.
+    """
 
     speed: float
-    speed_without_start: float
+    speed_without_start: float | None
     speed_of_together: float
     cpu: float
-    cpu_without_start: float
+    cpu_without_start: float | None
 
 
 def light_speed(kernels: dict[str, float], workers: int) -> float:
@@ -86,8 +89,8 @@ def reached(
     light_cpu_s = light.cpu_s_per_media_s * media_s
     return Reached(
         speed=media_s / last_commit_s / light.speed,
-        speed_without_start=media_s / (last_commit_s - start_s) / light.speed,
+        speed_without_start=media_s / (last_commit_s - start_s) / light.speed if last_commit_s > start_s else None,
         speed_of_together=media_s / last_commit_s / light.speed_together,
         cpu=light_cpu_s / cpu_s,
-        cpu_without_start=light_cpu_s / (cpu_s - start_cpu_s),
+        cpu_without_start=light_cpu_s / (cpu_s - start_cpu_s) if cpu_s > start_cpu_s else None,
     )

@@ -159,7 +159,8 @@ def measure_parts(
 
 def share_reached(light: Light, run: Run, start: Run) -> dict[str, float]:
     """How much of the light a run has reached."""
-    return asdict(reached(light, run.media_s, run.last_commit_s, run.cpu_s, start.last_commit_s, start.cpu_s))
+    shares = reached(light, run.media_s, run.last_commit_s, run.cpu_s, start.last_commit_s, start.cpu_s)
+    return {name: share for name, share in asdict(shares).items() if share is not None}
 
 
 def step(console: Console, name: str, measure: Callable[[], T]) -> T:

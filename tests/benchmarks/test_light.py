@@ -23,6 +23,11 @@ def test_share_reached_with_and_without_start_up() -> None:
     assert share.cpu_without_start == pytest.approx(0.8)
 
 
+def test_a_run_that_is_shorter_than_start_up_has_no_share_without_it() -> None:
+    share = reached(LIGHT, media_s=10, last_commit_s=20, cpu_s=30, start_s=21, start_cpu_s=31)
+    assert (share.speed_without_start, share.cpu_without_start) == (None, None)
+
+
 def test_costs_are_means_of_the_processes_for_a_second_of_media() -> None:
     said = [{"media_s": 10, "cpu_s": {"decode": 1.0}}, {"media_s": 20, "cpu_s": {"decode": 4.0}}]
     assert per_media_s(said) == {"decode": pytest.approx(0.15)}
