@@ -61,14 +61,14 @@ test: setup samples ## Run the tests
 
 NIGHTS := 60
 VIDEOS := 1000000
-SOAK_CLIPS = $(or $(CLIPS),$(addsuffix /clips,$(FV2ES_TEST_DATA)))
+CLIPS_HERE = $(or $(CLIPS),$(addsuffix /clips,$(FV2ES_TEST_DATA)))
 
 soak: setup samples ## Run what takes hours: long tests, 60 nights, a million videos, Ray against Beam: make soak CLIPS=folder
 	@$(BIN)/python -m pytest -m soak
 	@$(BIN)/python -m benchmarks.nights --nights $(NIGHTS)
 	@$(BIN)/python -m benchmarks.scale --videos $(VIDEOS)
-	@if [ -n "$(SOAK_CLIPS)" ]; then \
-	  $(BIN)/python -m benchmarks.engines --clips "$(SOAK_CLIPS)"; \
+	@if [ -n "$(CLIPS_HERE)" ]; then \
+	  $(BIN)/python -m benchmarks.engines --clips "$(CLIPS_HERE)"; \
 	else \
 	  echo "Ray was not compared with Beam: say on which clips by CLIPS=folder-of-videos" >&2; \
 	fi
@@ -83,9 +83,11 @@ lint: $(VENV)/.installed ## Run the linter, the formatter's check and the type c
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: setup ## Measure speed on clips: make bench CLIPS=folder
-	@[ -n "$(CLIPS)" ] || { echo "Say on which clips: make bench CLIPS=folder-of-videos" >&2; exit 1; }
-	@$(BIN)/python -m benchmarks.speed --clips "$(CLIPS)"
+BENCH := build/bench
+
+bench: setup samples ## Measure speed, its limit, and other ways; the machine must be quiet: make bench CLIPS=folder STRICT=1
+	@$(BIN)/python -m benchmarks.speed $(if $(CLIPS_HERE),--clips "$(CLIPS_HERE)") $(if $(STRICT),--strict) \
+	  --work $(BENCH) --json $(BENCH)/speed.json --plot $(BENCH)/speed.svg
 
 pictures: demo ## Take the README's pictures of the demo's output (needs Chromium)
 	@$(BIN)/python -m benchmarks.pictures $(DEMO)/out docs/pictures

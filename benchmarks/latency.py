@@ -28,7 +28,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.speed import cpu_model
+from benchmarks.machine import cpu_model
 from models.catalogue import locate
 from models.cost import cost_per_second
 from models.face import FaceConfig

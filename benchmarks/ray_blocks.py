@@ -11,6 +11,8 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import psutil
@@ -51,15 +53,22 @@ def main(
     stages: Annotated[int, typer.Option(help="Pools that a shard goes through, of one worker each.")] = 2,
 ) -> None:
     """Pass shards through."""
+    with small_ray():
+        report = measure(shards, stages)
+    typer.echo(json.dumps(report, indent=2))
+
+
+@contextmanager
+def small_ray() -> Iterator[None]:
+    """Ray on two CPUs of this machine, for the time of the block."""
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="fv2es-ray-") as temporary:
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
         ray.init(address="local", num_cpus=2, object_store_memory=500_000_000, _temp_dir=temporary, **quiet)
         try:
-            report = measure(shards, stages)
+            yield
         finally:
             ray.shutdown()
-    typer.echo(json.dumps(report, indent=2))
 
 
 def measure(shards: int, stages: int) -> dict[str, Any]:

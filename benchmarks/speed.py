@@ -1,95 +1,174 @@
-"""How fast is labelling? Media seconds a second, CPU seconds and seconds a stage, on 720p30 talking heads.
+"""How fast is labelling, how fast could it be, and what do other ways cost? All of it in one run, on the same footage.
 
-    python -m benchmarks.speed --clips FOLDER [--minutes 10] [--videos 4] [--runs 3] [--workers 2]
+    python -m benchmarks.speed [--clips FOLDER] [--minutes 30] [--runs 3] [--workers 2] [--json FILE] [--plot FILE.svg]
+    python -m benchmarks.speed --clips FOLDER --minutes 2 --runs 1 --part whole --part light     # while developing
 
-Prints a table on stderr and one JSON object on stdout. A figure is the median of the runs; each starts from nothing.
+Footage: real clips, looped, as 720p30 (two thirds of the minutes) and 1080p30; without clips, the demo's sample. Parts:
+
+    whole       `fv2es label` from the start of its process to its last commit, for each format, medians of the runs;
+                start-up by itself, on clips of a second
+    light       each stage's kernel alone, flat out, on the first video of each format: see `benchmarks.light`
+    two-step    the same operators with features stored between two steps, on the first 720p30 video
+    reference   the reference's way, on the first --reference-seconds of that video: it holds every frame in memory
+
+Prints tables on stderr and compares with the baseline where there is one. CPU-seconds say more than the clock where the
+machine has other work, and even they are larger then: measure on a quiet machine.
 """
 
 import json
 import os
-import platform
-import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import duckdb
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import FV2ES
-from benchmarks.footage import prepare_clips, write_loop
-from benchmarks.watch import run_watched
+from benchmarks.alone import measured_alone, per_media_s
+from benchmarks.compare import TOLERANCE, compare, differences
+from benchmarks.compare import show as show_comparison
+from benchmarks.footage import FULL_HD, HD, Corpus, Format, write_corpus, write_start
+from benchmarks.light import Light, measure_light, reached
+from benchmarks.machine import this_machine
+from benchmarks.speed_plot import plot
+from benchmarks.speed_report import figures_of, show
+from benchmarks.whole_command import Run, measure_runs, measure_start, median_of
 
-STAGES = ("decode_s", "faces_s", "transcribe_s", "infer_s")
+
+class Part(str, Enum):
+    """What is measured."""
+
+    WHOLE = "whole"
+    LIGHT = "light"
+    TWO_STEP = "two-step"
+    REFERENCE = "reference"
+
+
+SHAPE: dict[Format, tuple[float, int]] = {HD: (2 / 3, 4), FULL_HD: (1 / 3, 2)}
+"""Of each format its share of the minutes, and the number of its videos."""
+BASELINE = Path(__file__).with_name("baseline.json")
+T = TypeVar("T")
 
 
 def main(
-    clips: Annotated[Path, typer.Option(help="Folder of videos with sound to loop.")],
-    minutes: Annotated[float, typer.Option(help="Media to label, all videos together.")] = 10.0,
-    videos: Annotated[int, typer.Option(help="How many videos that is.")] = 4,
-    runs: Annotated[int, typer.Option(min=1)] = 3,
+    clips: Annotated[
+        Path | None, typer.Option(help="Folder of videos with sound to loop; by default the demo's sample.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Media to label, all videos together.")] = 30.0,
+    runs: Annotated[int, typer.Option(min=1, help="Of the whole command, for each format.")] = 3,
     workers: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="720p30, 1080p30; repeat it. Default: both.")
+    ] = None,
+    parts: Annotated[list[Part] | None, typer.Option("--part", help="Repeat it; by default all parts.")] = None,
+    reference_seconds: Annotated[float, typer.Option(min=1.0, help="Footage for the reference's way.")] = 20.0,
     work: Annotated[Path | None, typer.Option(help="Keep the encoded clips here, for the next time.")] = None,
+    json_to: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+    plot_to: Annotated[Path | None, typer.Option("--plot", help="Draw into this file, .svg or .png.")] = None,
+    baseline: Annotated[Path, typer.Option(help="A report to compare with, if it is there.")] = BASELINE,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a figure is worse than there.")] = False,
 ) -> None:
-    """Measure the speed of `fv2es label`."""
+    """Measure the speed of `fv2es label`, the speed of light, and other ways."""
+    machine = this_machine()
+    wanted = tuple(parts or Part)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    shape = {form: how for form, how in SHAPE.items() if not formats or form.name in formats}
+    if not shape:
+        raise typer.BadParameter(f"formats are {', '.join(form.name for form in SHAPE)}")
     with tempfile.TemporaryDirectory(prefix="fv2es-speed-") as temporary:
-        prepared = prepare_clips(clips, work or Path(temporary, "clips"))
-        corpus = Path(temporary, "corpus")
-        corpus.mkdir()
-        seconds = round(minutes * 60 / videos)
-        for number in range(videos):
-            write_loop(prepared, corpus / f"{number}.mp4", seconds, first=number)
-        measured = [measure(corpus, Path(temporary, f"out-{number}"), workers) for number in range(runs)]
-    report = {
-        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "corpus": {"videos": videos, "media_s": seconds * videos, "format": "1280x720, 30 fps, H.264 2 Mbit/s, AAC"},
-        "workers": workers,
-        "median": {key: statistics.median(run[key] for run in measured) for key in measured[0]},
-        "runs": measured,
-    }
-    show(report)
-    json.dump(report, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+        where = work or Path(temporary)
+        where.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="corpus-", dir=where) as folder:
+            corpora = [
+                step(
+                    console,
+                    f"footage {form.name}",
+                    lambda form=form, how=how: write_corpus(
+                        clips, where / "clips", Path(folder), form, minutes * how[0], how[1]
+                    ),
+                )
+                for form, how in shape.items()
+            ]
+            report = {
+                "machine": machine.as_json(),
+                "command": ["python", "-m", "benchmarks.speed", *sys.argv[1:]],
+                "workers": workers,
+                "footage": {c.format.name: f"{len(c.videos)} videos, {c.media_s} s, {c.format}" for c in corpora},
+                **measure_parts(corpora, wanted, runs, workers, reference_seconds, console),
+            }
+    report["figures"] = figures_of(report)
+    show(report, console)
+    if json_to:
+        json_to.parent.mkdir(parents=True, exist_ok=True)
+        json_to.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    if plot_to:
+        plot_to.parent.mkdir(parents=True, exist_ok=True)
+        plot(report, plot_to)
+    if baseline.exists():
+        base = json.loads(baseline.read_text("utf-8"))
+        console.print(f"\nAgainst {baseline}, of commit {base['machine']['commit']}:")
+        found = compare(base, report)
+        if parts or formats:
+            found = [item for item in found if item.new is not None]
+        is_well = show_comparison(found, differences(base, report), TOLERANCE, console)
+        raise typer.Exit(1 if strict and not is_well else 0)
 
 
-def measure(corpus: Path, out: Path, workers: int) -> dict[str, float]:
-    """Label the corpus once, from nothing. All in seconds, but for the speeds and counts."""
-    command = [FV2ES, "label", str(corpus), "--out", str(out), "--workers", str(workers), "--json"]
-    done = run_watched(command).check()
-    result = json.loads(done.stdout)
-    sums = ", ".join(f"sum({stage})" for stage in STAGES)
-    query = f"SELECT {sums} FROM read_parquet(?)"  # noqa: S608 - our own words
-    spent = duckdb.connect().execute(query, [f"{out}/segments/**/*.parquet"]).fetchone()
-    media_s = result["media_ms"] / 1000
-    return {
-        "speed": media_s / done.wall_s,  # the whole command, start-up and model loading included
-        "speed_of_labelling": media_s / result["wall_s"],
-        "wall_s": done.wall_s,
-        "cpu_s": done.cpu_s,
-        "cpu_s_per_media_s": done.cpu_s / media_s,
-        "utterances": result["utterances"],
-        "spilled_bytes": result["spilled_bytes"],
-        **dict(zip(STAGES, spent or (), strict=True)),
-    }
+def measure_parts(
+    corpora: Sequence[Corpus], parts: Sequence[Part], runs: int, workers: int, reference_s: float, console: Console
+) -> dict[str, Any]:
+    """All that was asked for, by part; each measurement has the machine to itself."""
+    found: dict[str, Any] = {}
+    first = corpora[0].videos[0]
+    if Part.WHOLE in parts:
+        start = step(console, "start-up", lambda: measure_start(first, workers))
+        found["start"] = start.as_json()
+        found["whole"] = {
+            c.format.name: step(console, f"whole command {c.format.name}", lambda c=c: measure_runs(c, workers, runs))
+            for c in corpora
+        }
+    if Part.LIGHT in parts:
+        lights = {
+            c.format.name: step(console, f"kernels {c.format.name}", lambda c=c: measure_light(c.videos[:1], workers))
+            for c in corpora
+        }
+        found["light"] = {name: light.as_json() for name, light in lights.items()}
+    if Part.WHOLE in parts:
+        if Part.LIGHT in parts:
+            found["reached"] = {
+                name: share_reached(light, median_of(found["whole"][name]), start) for name, light in lights.items()
+            }
+        found["whole"] = {name: [run.as_json() for run in of] for name, of in found["whole"].items()}
+    if Part.TWO_STEP in parts:
+        (found["two_step"],) = step(console, "two steps", lambda: measured_alone("benchmarks.two_step", [first]))
+        found["two_step"]["cpu_s_per_media_s"] = per_media_s([found["two_step"]])
+    if Part.REFERENCE in parts:
+        with tempfile.TemporaryDirectory(prefix="fv2es-reference-") as temporary:
+            start_of_it = Path(temporary, "reference.mp4")
+            write_start(first, start_of_it, reference_s)
+            (found["reference"],) = step(
+                console, "the reference's way", lambda: measured_alone("benchmarks.reference_way", [start_of_it])
+            )
+        found["reference"]["cpu_s_per_media_s"] = per_media_s([found["reference"]])
+    return found
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print the medians, and the runs beside them."""
-    media_s = report["corpus"]["media_s"]
-    table = Table("", "median", *(f"run {number + 1}" for number in range(len(report["runs"]))), box=None)
-    table.title = f"{media_s} s of media, {report['workers']} workers, {report['machine']['cpu']}"
-    for key, median in report["median"].items():
-        table.add_row(key, f"{median:,.2f}", *(f"{run[key]:,.2f}" for run in report["runs"]))
-    Console(stderr=True).print(table)
+def share_reached(light: Light, run: Run, start: Run) -> dict[str, float]:
+    """How much of the light a run has reached."""
+    shares = reached(light, run.media_s, run.last_commit_s, run.cpu_s, start.last_commit_s, start.cpu_s)
+    return {name: share for name, share in asdict(shares).items() if share is not None}
 
 
-def cpu_model() -> str:
-    """The processor's name, as Linux tells it."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+def step(console: Console, name: str, measure: Callable[[], T]) -> T:
+    """Say what is being measured, while it is."""
+    with console.status(f"{name} ..."):
+        found = measure()
+    console.print(f"{name}: done")
+    return found
 
 
 if __name__ == "__main__":

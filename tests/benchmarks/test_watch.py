@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.watch import run_watched
+from benchmarks.watch import Traffic, memory_of, run_watched, traffic_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="no /proc/self/smaps_rollup here")
 
@@ -57,3 +57,33 @@ def test_a_failed_command_ends_the_benchmark_with_its_last_words() -> None:
     failed = run_watched(python("import sys; sys.exit('no such corpus')"))
     with pytest.raises(SystemExit, match="no such corpus"):
         failed.check()
+
+
+WRITE_MB = "import sys; sys.stdout.buffer.write(bytes({mb} << 20))"
+THEN_SLEEP = "; sys.stdout.flush(); import time; time.sleep(1.5)"
+
+
+def test_bytes_of_children_that_were_waited_for_count_once(tmp_path: Path) -> None:
+    writing = python(WRITE_MB.format(mb=3) + THEN_SLEEP)
+    child = f"import subprocess; subprocess.run({writing!r}, stdout=open({str(tmp_path / 'a')!r}, 'wb'))"
+    used = run_watched(python(child))
+    assert 3 <= used.traffic.written_by_calls / 2**20 < 4
+    assert used.traffic.read_by_calls < 2 * 2**20
+
+
+def test_bytes_count_of_a_process_whose_end_is_ignored() -> None:
+    writing = python(WRITE_MB.format(mb=3) + THEN_SLEEP)
+    assert 3 <= run_watched(python(IGNORE_ITS_END.format(command=writing))).traffic.written_by_calls / 2**20 < 4
+
+
+def test_what_the_kernel_tells_is_read() -> None:
+    io = "rchar: 10\nwchar: 20\nsyscr: 1\nsyscw: 2\nread_bytes: 30\nwrite_bytes: 40\ncancelled_write_bytes: 0\n"
+    assert traffic_of(io) == Traffic(10, 20, 30, 40)
+    assert traffic_of(io) + Traffic(1, 2, 3, 4) == Traffic(11, 22, 33, 44)
+    assert Traffic(5, 1, 5, 1).larger(Traffic(1, 5, 1, 5)) == Traffic(5, 5, 5, 5)
+    smaps = (
+        "00400000-7ffd ---p 00000000 00:00 0    [rollup]\n"
+        "Rss:                 100 kB\nPss_Anon:             10 kB\n"
+        "Pss_File:              5 kB\nPss_Shmem:             7 kB\n"
+    )
+    assert memory_of(smaps) == (15 << 10, 7 << 10)

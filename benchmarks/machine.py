@@ -1,0 +1,56 @@
+"""What a figure was measured on."""
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BUSY = 0.5
+"""Processes that want a core, on average of a minute: with more before a measurement its figures are not to be used."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where, and of what, figures are. `load_before` is that of the minute before."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    python: str
+    commit: str
+    load_before: float
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, and whether it had other work."""
+        return asdict(self) | {"busy": self.load_before > BUSY}
+
+
+def this_machine() -> Machine:
+    """This one, as it is now."""
+    return Machine(
+        cpu=cpu_model(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=psutil.virtual_memory().total,
+        python=platform.python_version(),
+        commit=commit(),
+        load_before=os.getloadavg()[0],
+    )
+
+
+def cpu_model() -> str:
+    """The processor's name, as Linux tells it."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def commit() -> str:
+    """The commit that is checked out, with a + where files differ from it; empty outside of a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
