@@ -47,10 +47,11 @@ def find_ffmpeg() -> str:
     return path
 
 
-def open_input(url: str, seek_ms: int, max_pixels: int, on_gpu: bool = False) -> Any:
+def open_input(url: str, seek_ms: int, max_pixels: int, loop_filter: bool, on_gpu: bool = False) -> Any:
     """Describe the input: opened as a plain container, on the presentation time line (0 = where a player starts).
 
-    Frames of more than `max_pixels` are not decoded. `on_gpu`: by NVDEC; see `operators.nvdec`.
+    Frames of more than `max_pixels` are not decoded. `loop_filter`: whether decoders smooth the edges of blocks.
+    `on_gpu`: by NVDEC; see `operators.nvdec`.
     """
     options: dict[str, Any] = {
         "format_whitelist": DEMUXERS,
@@ -59,6 +60,8 @@ def open_input(url: str, seek_ms: int, max_pixels: int, on_gpu: bool = False) ->
         "max_pixels": max_pixels,
         "flags": "-output_corrupt",  # no grey ghosts of pictures whose key frame lies before the seek
     }
+    if not loop_filter:
+        options["skip_loop_filter"] = "all"
     if on_gpu:
         options["hwaccel"] = "cuda"
     if seek_ms > 0:

@@ -133,7 +133,9 @@ class SegmentReader:
         """Run one ffmpeg and add what it yields to `media`; nothing once a pass has timed out."""
         if media.timed_out:
             return
-        source = ffmpeg.open_input(self._url, seek_ms, self._limits.max_pixels, self._on_gpu and frames is not None)
+        on_gpu = self._on_gpu and frames is not None
+        filters = self._settings.filters_loops
+        source = ffmpeg.open_input(self._url, seek_ms, self._limits.max_pixels, filters, on_gpu)
         step_ms = self._settings.frame_step_ms
         outputs: list[Any] = []
         pipes: list[tuple[int, int]] = []

@@ -26,11 +26,19 @@ AnyWeights = Weights | StagedWeights
 
 @dataclass(frozen=True)
 class Stage:
-    """One operator: how to build it (picklable: it is built once in each worker), and the pool of its workers."""
+    """One operator: how to build it (picklable: it is built once in each worker), and the pool of its workers.
+
+    `niceness`: by how much its processes, where they are its own, stand back when cores are short.
+    """
 
     name: str
     build: Callable[[], Operator]
     pool: Pool
+    niceness: int = 0
+
+
+DECODE_NICENESS = 9
+"""Decoders stand back behind what comes after them: else they run ahead, and at the end cores wait for one stage."""
 
 
 def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
@@ -53,7 +61,7 @@ def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: 
     transcribe = partial(guard, builders["transcribe"], "transcribe")
     infer = partial(guard, builders["infer"], "infer")
     stages = [
-        Stage("decode", decode, pools.decode),
+        Stage("decode", decode, pools.decode, DECODE_NICENESS),
         Stage("transcribe", transcribe, pools.transcribe),
         Stage("infer", infer, pools.infer),
         Stage("write", partial(_write, target), pools.write),

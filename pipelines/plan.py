@@ -21,7 +21,7 @@ from pipelines.corpus import SourceFile
 MAX_SEGMENTS_PER_SHARD = 256
 """A shard of thousands of tiny files would be a coarse unit of retry."""
 
-SHARDS_PER_WORKER = 4
+SHARDS_PER_WORKER = 8
 """Enough shards for the last ones not to leave workers idle for long."""
 
 MIN_SHARD_MS, MAX_SHARD_MS = 2 * 60_000, 60 * 60_000

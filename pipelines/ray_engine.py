@@ -28,8 +28,11 @@ class Spill:
 class StageActor:
     """One operator in a process of its own, built once."""
 
-    def __init__(self, stage: str, build: Callable[[], Operator], environment: dict[str, str]) -> None:
+    def __init__(
+        self, stage: str, build: Callable[[], Operator], environment: dict[str, str], niceness: int = 0
+    ) -> None:
         os.environ.update(environment)
+        os.nice(niceness)
         self._operator = build()
         self._meter = StageMeter(stage)
 
@@ -62,7 +65,7 @@ def run(
         # map_batches itself refuses whole blocks as batches where GPUs are asked for.
         dataset = dataset.map_batches_internal(
             StageActor,
-            fn_constructor_args=(stage.name, stage.build, environment),
+            fn_constructor_args=(stage.name, stage.build, environment, stage.niceness),
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,

@@ -114,6 +114,7 @@ def recipe(config: Config, weights: Weights) -> dict[str, Any]:
         for name, value in values.items():
             if settings[group][name] == value:
                 del settings[group][name]
+    settings["decode"]["loop_filter"] = config.decode.filters_loops
     # Paths differ between machines and say nothing that the digest doesn't.
     settings["speech"]["asr"] = digests["asr"] if isinstance(weights.asr, Path) else weights.asr
     settings["infer"].pop("model")

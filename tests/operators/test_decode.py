@@ -199,6 +199,23 @@ def test_unusual_formats(name: str, video: tuple[str, ...], audio: tuple[str, ..
     assert np.abs(pcm_of(row)).max() > 2_000
 
 
+def test_block_edges_are_smoothed_on_request(tmp_path: Path) -> None:
+    """Noise at a low rate falls into blocks: with the filter their edges are softer, and times stay as they are."""
+    noisy = tmp_path / "noisy.mp4"
+    source = "testsrc2=size=320x240:rate=25:duration=2,noise=alls=60:allf=t"
+    ffmpeg("-f", "lavfi", "-i", source, *H264, "-crf", "45", noisy)
+
+    def times_and_edges(**settings: bool) -> tuple[list[int], float]:
+        detector = Brightness()
+        (row,) = decode_rows(planned_rows(noisy), DecodeSettings(**settings), detector)
+        frames = np.stack(detector.frames).astype(int)
+        return row["frame_times_ms"], float(np.abs(frames[:, :, 16::16] - frames[:, :, 15:-1:16]).mean())
+
+    (times, smooth), (same_times, rough) = times_and_edges(loop_filter=True), times_and_edges()
+    assert times == same_times == [0, 500, 1000, 1500]
+    assert smooth < 0.9 * rough
+
+
 def test_odd_sizes_and_one_frame(tmp_path: Path) -> None:
     path = tmp_path / "one.mkv"
     ffmpeg("-f", "lavfi", "-i", "color=c=white:s=97x33:r=25:d=0.04", "-c:v", "ffv1", path)

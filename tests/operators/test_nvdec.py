@@ -17,7 +17,7 @@ ON_GPU = DecodeSettings(hardware="cuda")
 
 
 def command(on_gpu: bool, seek_ms: int = 0) -> list[str]:
-    media = our_ffmpeg.open_input("file:a.mp4", seek_ms, 1000, on_gpu)
+    media = our_ffmpeg.open_input("file:a.mp4", seek_ms, 1000, loop_filter=True, on_gpu=on_gpu)
     return our_ffmpeg.command("ffmpeg", [our_ffmpeg.frames_output(media, range(2, 5), 500, (640, 360), 7, 9)])
 
 
@@ -85,7 +85,7 @@ def test_the_operator_asks_for_the_gpu_where_it_may(
         ' *) set -- "$@" "$word";; esac; done',
         f'exec {real} "$@"',
     ]
-    (expected,) = decode_rows(planned_rows(clip))
+    (expected,) = decode_rows(planned_rows(clip), DecodeSettings(loop_filter=True))
     monkeypatch.setenv("FV2ES_FFMPEG", script(tmp_path / "ffmpeg", "\n".join(lines)))
     (row,) = decode_rows(planned_rows(clip), ON_GPU)
     assert len(brightness_of(row)) == 8
@@ -117,6 +117,6 @@ def test_a_child_that_may_reserve_freely_may_still_not_take_all_memory(reserves_
 @pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="no GPU here")
 @pytest.mark.media
 def test_a_gpu_decodes_to_the_same_pixels(clip: Path) -> None:
-    (expected,) = decode_rows(planned_rows(clip))
+    (expected,) = decode_rows(planned_rows(clip), DecodeSettings(loop_filter=True))
     (row,) = decode_rows(planned_rows(clip), ON_GPU)
     assert brightness_of(row) == brightness_of(expected)

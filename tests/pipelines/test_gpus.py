@@ -210,8 +210,11 @@ def test_what_can_change_a_label_is_in_the_recipe_and_nothing_else(weights: Weig
     on_cpu = made()
     assert "precision" not in on_cpu["settings"]["infer"]  # outputs of before it was a setting keep their recipe
     assert on_cpu["settings"]["speech"]["compute_type"] == "int8"
-    for settings in ({"decode": {"hardware": "cuda"}}, {"engine": {"faces_on": "gpu"}}, {"infer": {"graphs": False}}):
+    for settings in ({"engine": {"faces_on": "gpu"}}, {"infer": {"graphs": False}}):
         assert recipe_id(made(**settings)) == recipe_id(on_cpu)
+    filtered = made(decode={"loop_filter": True})
+    assert recipe_id(filtered) != recipe_id(on_cpu)
+    assert made(decode={"hardware": "cuda"}) == filtered
     on_gpu = made(ONE_GPU)
     assert on_gpu["settings"]["infer"] == {"precision": "bfloat16"}
     assert on_gpu["settings"]["speech"]["compute_type"] == "float16"

@@ -136,7 +136,7 @@ def test_ids_change_with_what_they_stand_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("media_hours", "workers", "minutes"), [(0.1, 2, 2), (1, 2, 7.5), (8, 2, 60), (1000, 16, 60), (10, 100, 2)]
+    ("media_hours", "workers", "minutes"), [(0.1, 2, 2), (1, 2, 3.75), (8, 2, 30), (1000, 16, 60), (10, 100, 2)]
 )
 def test_shard_size_keeps_workers_busy(media_hours: float, workers: int, minutes: float) -> None:
     assert choose_shard_ms(int(media_hours * 3_600_000), workers) == minutes * 60_000
