@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.errors import SettingsError
 
 PACKAGES = ("pipelines", "operators", "models")
-SUFFIXES = frozenset({".py", ".json", ".safetensors", ".md", ".yaml", ".j2", ".css", ".html", ".js", ".svg"})
+SUFFIXES = frozenset({".py", ".json", ".safetensors", ".onnx", ".md", ".yaml", ".j2", ".css", ".html", ".js", ".svg"})
 """Code and the data files that belong to it, as pyproject.toml lists them."""
 
 MAX_BYTES = 64 << 20

@@ -105,6 +105,7 @@ def run(
             plan = plan_it()
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
+            job.store.clear_temporary()
             label_sums.refresh(job.store, job.partition)
             return _account(job, plan, ledger.read(job.store, job.partition), None, 0, time.monotonic() - started)
 

@@ -140,7 +140,7 @@ def test_the_plain_loop_gives_the_same_rows(labelled: Labelled, tmp_path: Path) 
 
 def test_a_killed_run_resumes_to_the_same_table(labelled: Labelled, tmp_path: Path) -> None:
     committed = []
-    for after_s in (12.0, 25.0):
+    for after_s in (9.0, 14.0):
         label_and_kill([labelled.corpus, "--out", tmp_path], after_s, env=labelled.env)
         committed.append(len(list((tmp_path / "segments").rglob("*.parquet"))))
     code, result = label_json(labelled.corpus, "--out", tmp_path, env=labelled.env)
