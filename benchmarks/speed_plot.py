@@ -64,7 +64,7 @@ def _draw_costs(axes: Any, ways: Mapping[str, Mapping[str, float]]) -> None:
     axes.margins(x=0.12)
     axes.set_xlabel("CPU-seconds for a second of media")
     if shown:
-        axes.legend(fontsize=8, ncols=2, loc="lower right")
+        axes.legend(fontsize=8, ncols=2, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -16,11 +16,14 @@ from pipelines.pools import Pools, pools_here
 
 Stage = Literal["decode", "faces", "transcribe", "infer"]
 
-CPU_S: dict[Stage, float] = {"decode": 0.0205, "faces": 0.0775, "transcribe": 0.0545, "infer": 0.0175}
-"""CPU-seconds for a second of video: 0.17 in all (ten minutes by `--engine local`, less its start), shared out as the
-seconds a stage of `python -m benchmarks.speed` are. The simulated cluster takes them from here."""
+CPU_S: dict[Stage, float] = {"decode": 0.059, "faces": 0.009, "transcribe": 0.036, "infer": 0.014}
+"""CPU-seconds for a second of 720p30: each stage's kernels with all workers at work, by `python -m benchmarks.speed` on
+2 cores of an AMD EPYC. The simulated cluster takes them from here."""
 
-MEASURED_SPEED, MEASURED_CORES = 5.3, 2
+FACES_IN_FULL_S = 0.041
+"""The same for two frames of 640x360 that the small detector looks at in full, as large detectors always do."""
+
+MEASURED_SPEED, MEASURED_CORES = 11.8, 2
 """Of a whole command by `python -m benchmarks.speed`, start-up included: seconds of video a second."""
 
 STAYS: dict[Stage, float] = {"decode": 0.3, "faces": 0.1, "transcribe": 0.34, "infer": 0.2}
@@ -149,12 +152,12 @@ def estimate(config: Config, hours: float, cpu_cores: int, card: str | None) -> 
 def costs(config: Config, pools: Pools, card: Card | None) -> list[StageCost]:
     """What each stage takes for a second of video, where it would run."""
     detector = config.faces.detector
-    larger_detector = DETECTOR_MACS[detector] / DETECTOR_MACS["mobilenet0.25"]
+    in_full_s = FACES_IN_FULL_S * DETECTOR_MACS[detector] / DETECTOR_MACS["mobilenet0.25"]
     larger_asr = _parameters(config.speech.asr) / WHISPER_PARAMETERS["tiny"]
     by_nvdec = card is not None and nvdec.decodes(config.decode, "h264")
     moved_asr = CPU_S["transcribe"] * (1 - STAYS["transcribe"])
     cpu_s = CPU_S | {
-        "faces": CPU_S["faces"] * larger_detector,
+        "faces": CPU_S["faces"] if detector == "mobilenet0.25" else in_full_s,
         "transcribe": CPU_S["transcribe"] + moved_asr * (larger_asr - 1),
     }
     on_gpu: dict[Stage, bool] = {

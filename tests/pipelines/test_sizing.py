@@ -13,7 +13,7 @@ from pipelines import sizing
 from pipelines.cli.app import app
 from pipelines.config import Config
 from pipelines.errors import SettingsError
-from pipelines.sizing import CARDS, CPU_S, STAYS, Estimate, estimate
+from pipelines.sizing import CARDS, CPU_S, FACES_IN_FULL_S, STAYS, Estimate, estimate
 
 
 def made(cpu_cores: int = 64, card: str | None = None, gpus: float = 0.0, **settings: Any) -> Estimate:
@@ -23,16 +23,16 @@ def made(cpu_cores: int = 64, card: str | None = None, gpus: float = 0.0, **sett
 
 def test_without_a_gpu_it_is_what_was_measured_for_as_many_cores() -> None:
     small = made(cpu_cores=2)
-    assert small.limits["CPU"] == pytest.approx(5.3)
+    assert small.limits["CPU"] == pytest.approx(11.8)
     assert (small.speed, small.limited_by) == (small.limits["CPU"], "CPU")
-    assert made(cpu_cores=64).speed == pytest.approx(5.3 * 32)
-    assert small.wall_hours == pytest.approx(1000 / 5.3)
+    assert made(cpu_cores=64).speed == pytest.approx(11.8 * 32)
+    assert small.wall_hours == pytest.approx(1000 / 11.8)
     assert small.gpu_share_gb is None
 
 
 def test_the_costs_are_those_of_the_page_on_sizing_and_of_the_simulated_cluster() -> None:
-    assert sum(CPU_S.values()) == pytest.approx(0.17)
-    assert Costs().in_all == pytest.approx(0.17)
+    assert sum(CPU_S.values()) == pytest.approx(0.118)
+    assert Costs().in_all == pytest.approx(0.118)
 
 
 def test_a_gpu_takes_the_networks_and_leaves_the_rest_to_the_cpu() -> None:
@@ -66,7 +66,7 @@ def test_nvdec_decodes_so_many_frames_a_second() -> None:
 
 def test_larger_models_cost_what_they_are_larger() -> None:
     usual, large = made(), made(faces={"detector": "resnet50"}, speech={"asr": "base.en"})
-    assert large.stages[1].cpu_s == pytest.approx(CPU_S["faces"] * 25.3 / 0.558)
+    assert large.stages[1].cpu_s == pytest.approx(FACES_IN_FULL_S * 25.3 / 0.558)
     assert large.stages[2].cpu_s > usual.stages[2].cpu_s
     assert large.speed < usual.speed / 5
     on_gpu = made(faces={"detector": "resnet50"}, card="h100", gpus=1)
