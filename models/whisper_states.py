@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from models.batches import rows_of
+from models.batches import Shapes, rows_of
 from models.device import Execution, as_execution, device_and_index
 from models.runner import Recorder, Runner
 from models.whisper_encoder import read_encoder
@@ -115,7 +115,7 @@ class WhisperStates:
                 batch = bucket[first : first + batch_size]
                 count = len(batch)
                 if self.layers and self.execution.fixed_shapes:
-                    count = next(rows for rows in rows_of(batch_size) if rows >= count)
+                    count = Shapes(rows_of(batch_size), ()).count(count)
                 states = self._encode_same_length([samples for _, _, samples in batch], quanta * QUANTUM_SAMPLES, count)
                 for (index, start, samples), state in zip(batch, states, strict=False):
                     real = state[: state_count(len(samples))]

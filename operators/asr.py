@@ -132,7 +132,9 @@ class Recogniser:
 def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_threads: int) -> Any:
     """whisperx's pipeline with the named model; without its own voice activity detection, which is ours."""
     local = isinstance(model, Path)
-    kind, _, index = device.partition(":")
+    from models.device import device_and_index  # with torch, which only those who load a model should wait for
+
+    kind, index = device_and_index(device)
     if isinstance(model, Path) and not (model / "tokenizer.json").is_file():
         raise AsrError(f"{model} is no speech model: a CTranslate2 Whisper folder with a tokenizer.json is needed")
     with quiet_speech_libraries(offline=local):
@@ -140,7 +142,7 @@ def load_pipeline(settings: SpeechSettings, model: Path | str, device: str, cpu_
             return import_whisperx_asr().load_model(
                 str(model),
                 kind,
-                device_index=int(index or 0),
+                device_index=index,
                 compute_type=compute_type(settings, kind),
                 language=settings.language,
                 asr_options={"beam_size": settings.beam_size},
