@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from operators.settings import OperatorSettings, Settings
@@ -41,15 +41,22 @@ class PlanSettings(Settings):
 class EngineSettings(Settings):
     """Where the work is done. Nothing here changes a label."""
 
-    engine: Literal["ray", "beam", "local"] = Field(
-        "ray", description="ray, beam (Apache Beam), or local: a plain loop in one process for debugging."
+    engine: Literal["processes", "ray", "beam", "local"] | None = Field(
+        None,
+        description="processes (worker processes on this machine), ray, beam (Apache Beam), or local: a plain loop in "
+        "one process for debugging. By default ray where there is an `address` or GPUs are set, else processes.",
     )
-    workers: int | None = Field(None, ge=1, description="Decoders at work at the same time; by default one a CPU.")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="Shards that are worked on at the same time; by default one a CPU, or as many processes as the "
+        "memory has room for.",
+    )
     transcribers: int | None = Field(
-        None, ge=1, description="By default one for two decoders, or as many as the GPUs have room for."
+        None, ge=1, description="Of Ray: by default one for two workers, or as many as the GPUs have room for."
     )
     inferrers: int | None = Field(
-        None, ge=1, description="By default one for eight decoders, or as many as the GPUs have room for."
+        None, ge=1, description="Of Ray: by default one for eight workers, or as many as the GPUs have room for."
     )
     gpus: float | None = Field(
         None,
@@ -65,7 +72,7 @@ class EngineSettings(Settings):
     address: str | None = Field(
         None,
         description="A Ray cluster: auto or HOST:PORT of its GCS on a machine of it, http://HOST:8265 for `submit`; by "
-        "default Ray runs on this machine for this job.",
+        "default the work is done on this machine.",
     )
     autoscales: bool = Field(
         False,
@@ -84,6 +91,19 @@ class EngineSettings(Settings):
         "here.",
     )
     object_store_mb: int = Field(2_000, ge=200, description="Memory of Ray's object store, when Ray runs here.")
+
+    @property
+    def chosen(self) -> str:
+        """The engine: what is set, or what the other settings want."""
+        return self.engine or ("ray" if self.address or self.gpus else "processes")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "EngineSettings":
+        if self.engine == "processes" and self.address:
+            raise ValueError("address is of a Ray cluster, and processes are of this machine: set engine to ray")
+        if self.engine == "processes" and self.gpus:
+            raise ValueError("processes use no GPU: set engine to ray, which shares them out")
+        return self
 
     @field_validator("decode_resources")
     @classmethod

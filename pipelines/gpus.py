@@ -50,7 +50,7 @@ def check_hardware(config: Config, pools: Pools) -> None:
     if config.decode.hardware == "cuda":
         try:
             nvdec.check_binary(find_ffmpeg())
-            if config.engine.address is None and config.engine.engine != "beam":
+            if config.engine.address is None and config.engine.chosen != "beam":
                 nvdec.check_device(find_ffmpeg())
         except nvdec.HardwareError as error:
             raise SettingsError(str(error)) from error

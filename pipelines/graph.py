@@ -43,11 +43,11 @@ DECODE_NICENESS = 9
 
 def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
     """decode, transcribe, infer, write."""
-    alone = config.engine.engine == "ray"  # has a process to itself: elsewhere one process is all that uses a GPU
+    alone = config.engine.chosen == "ray"  # has a process to itself: elsewhere one process is all that uses a GPU
     shares = {name: getattr(pools, name).gpus if alone else 1.0 for name in ("decode", "transcribe", "infer")}
     device = "cuda" if pools.transcribe.gpus else "cpu"
-    shares_process = config.engine.engine == "local"
-    machines = RayMachines() if config.engine.engine == "ray" else None
+    shares_process = config.engine.chosen == "local"
+    machines = RayMachines() if config.engine.chosen == "ray" else None
     guard = partial(Guard, root=target.root, run_id=target.run_id, shares_process=shares_process, machines=machines)
     builders = {
         "decode": partial(_decode, config, weights, device="cuda" if faces_on_gpu(config, pools) else "cpu"),
@@ -66,8 +66,8 @@ def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: 
         Stage("infer", infer, pools.infer),
         Stage("write", partial(_write, target), pools.write),
     ]
-    if shares_process and config.job.log_format == "text":
-        return stages  # they would write into the progress that is shown
+    if config.engine.chosen in ("local", "processes") and config.job.log_format == "text":
+        return stages  # they would write into the progress that is shown, or for nobody
     log = partial(Logged, run_id=target.run_id, form=config.job.log_format, level=config.job.log_level)
     return [replace(stage, build=partial(log, stage.build, stage.name, last=stage is stages[-1])) for stage in stages]
 

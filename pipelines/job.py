@@ -58,7 +58,7 @@ def prepare(sources: Sequence[str], out: str, config: Config) -> Job:
 
 def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], corpus: Corpus) -> Job:
     """The job of labelling a corpus that has been listed."""
-    on_cluster = config.engine.engine == "ray" and config.engine.address is not None
+    on_cluster = config.engine.chosen == "ray" and config.engine.address is not None
     if on_cluster:
         check_cluster_address(str(config.engine.address))
     weights, store = find_weights(config), open_output(out)
@@ -66,7 +66,7 @@ def assemble(out: str, config: Config, command: str, sources: tuple[str, ...], c
     gpus.check_hardware(config, pools)
     with explained(out):
         config = gpus.settled(config, pools, gpu_names, stored_settings(store))
-    if config.engine.engine == "beam":
+    if config.engine.chosen == "beam":
         from pipelines.beam_args import beam_flags  # beam takes seconds to import, which other engines should not
 
         beam_flags(config.engine.beam_args)
@@ -121,7 +121,7 @@ def resources(config: Config) -> tuple[Pools, list[str]]:
         JobError: it can't be reached.
     """
     on_gpu = gpus.decoders_on_gpu(config) != "never"
-    if config.engine.engine != "ray" or not config.engine.address:
+    if config.engine.chosen != "ray" or not config.engine.address:
         names = gpus.names_here() if config.engine.gpus else []
         return pools_here(config.engine, len(os.sched_getaffinity(0)), on_gpu), names
     from pipelines import ray_cluster  # ray takes a second to import, which others should not

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, runs
+from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, process_engine, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
@@ -189,14 +189,20 @@ class _Run:
         job = self._job
         stages = job.stages(self._state.run_id)
         with temporary_area() as temporary:
-            if job.config.engine.engine == "beam":
-                self._on_beam(stages, temporary)
-                return 0
             tables = (to_table([shard]) for shard in self._plan.shards)
-            if job.config.engine.engine == "local":
-                self._follow(local_engine.run(tables, stages, temporary))
-                return 0
-            return self._on_ray(stages, tables, temporary)
+            match job.config.engine.chosen:
+                case "ray":
+                    return self._on_ray(stages, tables, temporary)
+                case "beam":
+                    self._on_beam(stages, temporary)
+                case "local":
+                    self._follow(local_engine.run(tables, stages, temporary))
+                case _:
+                    shows_logs = job.config.job.log_format == "json"
+                    summaries = process_engine.run(tables, stages, job.workers, temporary, shows_logs)
+                    with closing(summaries):
+                        self._follow(summaries)
+            return 0
 
     def _on_ray(self, stages: list[Stage], tables: Iterable[pa.Table], temporary: Path) -> int:
         # ray takes a second to import, which a run with nothing to do should not

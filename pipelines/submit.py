@@ -97,7 +97,7 @@ def prepare(sources: Sequence[str], out: str, config: Config, nightly: bool, fla
     Raises:
         SettingsError: something that was set can't work on a cluster.
     """
-    if config.engine.engine != "ray":
+    if config.engine.engine not in (None, "ray"):
         raise SettingsError(f"A Ray cluster runs the engine ray, and engine.engine is {config.engine.engine}.")
     check_language(config)
     settings, kept_back = _sendable(config)

@@ -37,9 +37,9 @@ def load_config(path: Path | None, **engine: object) -> Config:
         SettingsError: something that was set is wrong, or a flag is for another engine.
     """
     config = load(path, {"engine": engine})
-    if engine.get("beam_args") is not None and config.engine.engine != "beam":
-        raise SettingsError(f"--beam-args is for --engine beam; the engine is {config.engine.engine}.")
-    if engine.get("address") is not None and config.engine.engine == "beam":
+    if engine.get("beam_args") is not None and config.engine.chosen != "beam":
+        raise SettingsError(f"--beam-args is for --engine beam; the engine is {config.engine.chosen}.")
+    if engine.get("address") is not None and config.engine.chosen == "beam":
         raise SettingsError("--address is of a Ray cluster; where Beam runs is said by a runner in --beam-args.")
     return with_logs(config)
 

@@ -1,4 +1,4 @@
-"""All faults, many times over, at random moments, on a real Ray; after each a resume must give the undisturbed table.
+"""All faults, many times over, at random moments, on worker processes and on a real Ray; after each a resume must give the undisturbed table.
 
     python -m tests.chaos.rounds --rounds 20 --seed 1
 
@@ -42,12 +42,13 @@ class Round(NamedTuple):
         return faults.environment(self.watch, pace_s, **more)
 
     def label(self, *more: object, pace_s: float = 0.5, corpus: Path | None = None):
-        arguments = ("label", corpus or self.corpus, "--out", self.out, *more)
+        engine = () if "--address" in more else ("--engine", self.rng.choice(["processes", "ray"]))
+        arguments = ("label", corpus or self.corpus, "--out", self.out, *engine, *more)
         return faults.start(*arguments, env=self.environment(pace_s), log=self.folder / "log")
 
     def resume(self) -> bool:
-        """Go on to the end, on Ray or in the plain loop; whether the table is the undisturbed one, and valid."""
-        engine = self.rng.choice(["ray", "local", "local"])
+        """Go on to the end, on any engine; whether the table is the undisturbed one, and valid."""
+        engine = self.rng.choice(["ray", "processes", "local"])
         env, log = self.environment(), self.folder / "log"
         code = faults.finish("label", self.corpus, "--out", self.out, "--engine", engine, env=env, log=log)
         valid = faults.finish("validate", self.out, env=env, log=log) == 0
@@ -55,12 +56,12 @@ class Round(NamedTuple):
 
 
 def kill_decode(here: Round) -> bool:
-    """A decode worker is killed once or twice while it works, and Ray goes on by itself."""
+    """A worker that decodes is killed once or twice, and the engine goes on by itself."""
     return _kill_workers(here, "decode")
 
 
 def kill_infer(here: Round) -> bool:
-    """The same with the worker that infers."""
+    """The same with one that infers."""
     return _kill_workers(here, "infer")
 
 
@@ -135,7 +136,7 @@ def hang_ffmpeg(here: Round) -> bool:
 
 
 def _break_ffmpeg(here: Round, what: str, status: str, limits: dict[str, str]) -> bool:
-    name, engine = f"clip-{here.rng.randrange(6)}", ("--engine", here.rng.choice(["ray", "local"]))
+    name, engine = f"clip-{here.rng.randrange(6)}", ("--engine", here.rng.choice(["ray", "processes", "local"]))
     log, fake = here.folder / "log", faults.fake_ffmpeg(here.folder / "ffmpeg", name, what)
     env = here.environment(**fake, **limits)
     if faults.finish("label", here.corpus, "--out", here.out, *engine, env=env, log=log) != 3:
@@ -155,7 +156,7 @@ def out_of_memory(here: Round) -> bool:
     shutil.copytree(here.corpus, mixed)
     faults.build_huge(mixed / "huge.mp4")
     env = here.environment(**faults.LITTLE_MEMORY, FV2ES_PLAN__SHARD_MINUTES=here.rng.choice(["0.05", "10"]))
-    engine = ("--engine", here.rng.choice(["ray", "local"]))
+    engine = ("--engine", here.rng.choice(["ray", "processes", "local"]))
     code = faults.finish("label", mixed, "--out", here.out, *engine, env=env, log=here.folder / "log")
     return code == 3 and faults.huge_and_others(here.out, here.undisturbed)
 

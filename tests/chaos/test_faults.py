@@ -16,7 +16,7 @@ from tests.labelling import segments, wait_until_gone
 
 pytestmark = [pytest.mark.ray, pytest.mark.media]
 
-LOCAL = ("--engine", "local")
+LOCAL, RAY = ("--engine", "local"), ("--engine", "ray")
 
 
 class Undisturbed(NamedTuple):
@@ -39,7 +39,8 @@ def test_workers_and_the_driver_are_killed_and_nothing_is_lost(undisturbed: Undi
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     env = faults.environment(watch, pace_s=0.7, TMPDIR=str(temporary))
-    process = faults.start("label", undisturbed.corpus, "--out", out, "--workers", 1, env=env, log=tmp_path / "log")
+    arguments = ("label", undisturbed.corpus, "--out", out, "--workers", 1, *RAY)
+    process = faults.start(*arguments, env=env, log=tmp_path / "log")
     faults.kill_worker(watch, "decode", rng)
     faults.kill_worker(watch, "infer", rng)
     faults.wait_for_commits(out, 2, process)

@@ -61,7 +61,7 @@ def test_the_schema_explains_the_settings(monkeypatch: pytest.MonkeyPatch, capsy
         (["label", ".", "--out", "OUT", "--config", "/nowhere.yaml"], "/nowhere.yaml: can't be read"),
         (
             ["label", ".", "--out", "OUT", "--engine", "spark"],
-            "engine.engine: Input should be 'ray', 'beam' or 'local'",
+            "engine.engine: Input should be 'processes', 'ray', 'beam' or 'local'",
         ),
         (["status", "OUT"], "no run of FV2ES has written here"),
         (["plan", "/nowhere"], "no such file or folder"),

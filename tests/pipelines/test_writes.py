@@ -51,7 +51,7 @@ def traced(tmp_path: Path) -> Path:
 
 
 @pytest.mark.media
-@pytest.mark.parametrize("program", ["real models, one process", "light models, on Ray"])
+@pytest.mark.parametrize("program", ["real models, worker processes", "light models, on Ray"])
 def test_a_run_writes_nothing_but_its_output_and_its_temporary_area(traced: Path, tmp_path: Path, program: str) -> None:
     corpus = faults.build_corpus(tmp_path / "corpus", files=1)
     home, temporary, out = tmp_path / "home", Path("/tmp") / f"t{os.getpid()}", tmp_path / "out"  # noqa: S108
@@ -62,9 +62,9 @@ def test_a_run_writes_nothing_but_its_output_and_its_temporary_area(traced: Path
     from models.catalogue import cache_folder
 
     env["FV2ES_CACHE"] = str(cache_folder())
-    local = program.startswith("real")
-    start = [str(FV2ES)] if local else [sys.executable, "-m", "tests.chaos.light"]
-    engine = ["--engine", "local"] if local else ["--workers", "1"]
+    real = program.startswith("real")
+    start = [str(FV2ES)] if real else [sys.executable, "-m", "tests.chaos.light"]
+    engine = ["--engine", "processes" if real else "ray", "--workers", "1"]
     command = ["strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e", f"trace={CALLS}", "-o", str(traced)]
     command += [*start, "label", str(corpus), "--out", str(out), *engine]
     try:

@@ -1,0 +1,232 @@
+"""The engine of one machine: worker processes that die, fail, hang and are told to stop."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from pipelines import process_engine
+from pipelines.config import load
+from pipelines.errors import JobError, SettingsError
+from tests.chaos import faults
+from tests.labelling import label_json, labels, segments, wait_until_gone
+from tests.pipelines import process_stages as stages
+
+LOCAL, PROCESSES, RAY = ("--engine", "local"), ("--engine", "processes"), ("--engine", "ray")
+
+
+@pytest.fixture
+def workers_find_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers import nothing from the folder that they are started in; what they are sent here is there."""
+    monkeypatch.setenv("PYTHONPATH", str(faults.ROOT))
+
+
+def shards(count: int) -> list[pa.Table]:
+    return [pa.table({"shard_id": [f"shard-{number}"]}) for number in range(count)]
+
+
+def ids(summaries: Iterator[pa.Table]) -> list[str]:
+    return sorted(summary["shard_id"][0].as_py() for summary in summaries)
+
+
+@pytest.mark.usefixtures("workers_find_tests")
+class TestEngine:
+    def test_every_shard_comes_through_once_in_as_many_processes_as_were_asked_for(self, tmp_path: Path) -> None:
+        found = list(process_engine.run(shards(9), [stages.stage(stages.slow)], 3, tmp_path))
+        assert ids(iter(found)) == [f"shard-{number}" for number in range(9)]
+        pids = {summary["pid"][0].as_py() for summary in found}
+        assert len(pids) == 3
+        assert not any(map(psutil.pid_exists, pids))
+
+    def test_there_are_no_more_workers_than_shards(self, tmp_path: Path) -> None:
+        found = list(process_engine.run(shards(1), [stages.stage(stages.passing_on)], 8, tmp_path))
+        assert len(list(tmp_path.glob("worker-*.log"))) == len(found) == 1
+
+    def test_no_shards_are_no_work(self, tmp_path: Path) -> None:
+        assert list(process_engine.run([], [stages.stage(stages.passing_on)], 2, tmp_path)) == []
+
+    def test_a_worker_that_dies_is_replaced_and_its_shard_begun_again(self, tmp_path: Path) -> None:
+        dying = stages.stage(partial(stages.dying_once, str(tmp_path)))
+        assert ids(process_engine.run(shards(4), [dying], 2, tmp_path)) == [f"shard-{number}" for number in range(4)]
+
+    def test_a_shard_that_goes_on_killing_ends_the_job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process_engine, "DEATHS_OF_A_SHARD", 1)
+        monkeypatch.setattr(process_engine, "DEATHS_OF_A_SEGMENT", 1)
+        with pytest.raises(JobError, match=r"3 workers have died of shard shard-0; .* ended by SIGKILL"):
+            list(process_engine.run(shards(1), [stages.stage(stages.always_dying)], 1, tmp_path))
+
+    def test_workers_that_can_not_be_started_end_the_job_with_what_they_said(self, tmp_path: Path) -> None:
+        with pytest.raises(JobError, match=r"(?s)3 workers have been ended by SIGKILL.*loading what is too large"):
+            list(process_engine.run(shards(4), [stages.stage(stages.dying_at_the_start)], 1, tmp_path))
+
+    def test_an_error_of_ours_ends_the_job_and_says_where_it_is(self, tmp_path: Path) -> None:
+        with pytest.raises(JobError, match=r"(?s)^ZeroDivisionError: by nothing\n\nThe whole account:.*process_stages"):
+            list(process_engine.run(shards(4), [stages.stage(stages.failing)], 2, tmp_path))
+
+    def test_what_is_wrong_with_the_job_is_said_as_it_is(self, tmp_path: Path) -> None:
+        with pytest.raises(JobError, match=r"^The weights are of another model\.$"):
+            list(process_engine.run(shards(4), [stages.stage(stages.unfit)], 2, tmp_path))
+
+    def test_workers_at_work_are_ended_at_once_with_the_job(self, tmp_path: Path) -> None:
+        both = [stages.stage(stages.hanging)]
+        running = process_engine.run([*shards(1), *shards(1)], both, 1, tmp_path)
+        before = set(psutil.Process().children())
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            interrupted(running)
+        assert time.monotonic() - began < 8
+        assert [child for child in set(psutil.Process().children()) - before if child.is_running()] == []
+
+    def test_workers_have_one_thread_give_way_and_leave_signals_to_the_job(self, tmp_path: Path) -> None:
+        (found,) = process_engine.run(shards(1), [stages.stage(stages.looking_around)], 1, tmp_path)
+        niceness = min(19, os.nice(0) + 10)
+        assert found["said"].to_pylist() == [f"1 {niceness} SIG_IGN"]
+
+    def test_nothing_is_imported_from_the_folder_that_a_job_is_started_in(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if sys.version_info < (3, 11):
+            pytest.skip("Python 3.10 has no such mode")
+        wicked = tmp_path / "cwd" / "pyarrow"
+        wicked.mkdir(parents=True)
+        (wicked / "__init__.py").write_text("raise SystemExit('wicked')")
+        monkeypatch.chdir(wicked.parent)
+        assert ids(process_engine.run(shards(1), [stages.stage(stages.passing_on)], 1, tmp_path)) == ["shard-0"]
+
+
+def interrupted(running: Iterator[pa.Table]) -> None:
+    """Go on with a run until a signal raises an exception in it, as the end of a job's grace does."""
+
+    def on_alarm(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 3)
+    try:
+        list(running)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.media
+class TestRuns:
+    @pytest.fixture(scope="class")
+    def corpus(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return faults.build_corpus(tmp_path_factory.mktemp("processes") / "corpus")
+
+    @pytest.mark.ray
+    def test_the_table_is_that_of_the_plain_loop_and_of_ray(self, corpus: Path, tmp_path: Path) -> None:
+        env = faults.environment(tmp_path / "watch", TMPDIR=str(tmp_path))
+        for engine in (LOCAL, PROCESSES, RAY):
+            out = tmp_path / engine[1]
+            assert faults.finish("label", corpus, "--out", out, *engine, env=env, log=tmp_path / "log") == 3
+        assert faults.same_tables(tmp_path / "processes", tmp_path / "local")
+        assert faults.same_tables(tmp_path / "ray", tmp_path / "local")
+        assert not list(tmp_path.glob("fv2es-*"))
+
+    def test_a_killed_job_takes_its_workers_and_their_decoders_along(self, corpus: Path, tmp_path: Path) -> None:
+        watch, temporary = tmp_path / "watch", tmp_path / "tmp"
+        temporary.mkdir()
+        env = faults.environment(watch, pace_s=20, TMPDIR=str(temporary))
+        arguments = ("label", corpus, "--out", tmp_path / "out", "--workers", 2)
+        process = faults.start(*arguments, env=env, log=tmp_path / "log")
+        worker = faults.at_work(watch, "decode")
+        children = faults.children_of(process.pid)
+        assert worker in {child.pid for child in children}
+        process.kill()
+        process.wait()
+        assert faults.wait_until_ended(children, 10) == []
+        env = faults.environment(watch, TMPDIR=str(temporary))
+        again = ("label", corpus, "--out", tmp_path / "out")
+        assert faults.finish(*again, env=env, log=tmp_path / "log") == 3
+        assert wait_until_gone(temporary) == []
+
+    def test_ctrl_c_on_a_terminal_lets_what_is_in_flight_end(self, corpus: Path, tmp_path: Path) -> None:
+        watch, out = tmp_path / "watch", tmp_path / "out"
+        env = faults.environment(watch, pace_s=0.5)
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.light", "label", str(corpus), "--out", str(out), "--workers", "2"],
+                stdout=log,
+                stderr=log,
+                env=env,
+                cwd=faults.ROOT,
+                start_new_session=True,
+            )
+        faults.at_work(watch, "infer")
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        assert process.wait(60) == 130
+        assert 1 <= len(list(out.glob("segments/**/*.parquet"))) < 6
+        (state,) = out.glob("_runs/*/state.json")
+        assert json.loads(state.read_text())["outcome"] == "interrupted"
+
+    def test_killed_workers_cost_nothing(self, corpus: Path, tmp_path: Path) -> None:
+        watch, out, rng = tmp_path / "watch", tmp_path / "out", random.Random(7)
+        env = faults.environment(watch, pace_s=0.5)
+        process = faults.start("label", corpus, "--out", out, "--workers", 2, env=env, log=tmp_path / "log")
+        for stage in ("decode", "transcribe", "infer"):
+            faults.kill_worker(watch, stage, rng)
+        assert process.wait(faults.END_LIMIT_S) == 3
+        env = faults.environment(watch)
+        local = ("label", corpus, "--out", tmp_path / "local", *LOCAL)
+        assert faults.finish(*local, env=env, log=tmp_path / "log") == 3
+        assert faults.same_tables(out, tmp_path / "local")
+
+    def test_a_file_that_kills_its_workers_is_left_out(self, corpus: Path, tmp_path: Path) -> None:
+        (corpus / "clip-5.mp4").rename(corpus / "poison-infer.mp4")
+        try:
+            env = faults.environment(tmp_path / "watch", FV2ES_PLAN__SHARD_MINUTES="10")  # one shard holds them all
+            code = faults.finish("label", corpus, "--out", tmp_path / "out", env=env, log=tmp_path / "log")
+        finally:
+            (corpus / "poison-infer.mp4").rename(corpus / "clip-5.mp4")
+        assert code == 3
+        status = {Path(row["uri"]).name: row["status"] for row in segments(tmp_path / "out").to_pylist()}
+        assert status.pop("poison-infer.mp4") == "crashed_worker"
+        assert status.pop("notes.mp4") == "unreadable"
+        assert set(status.values()) == {"ok"}
+
+    def test_json_logs_of_workers_are_those_of_the_job(self, corpus: Path, tmp_path: Path) -> None:
+        env = faults.environment(tmp_path / "watch", FV2ES_JOB__LOG_FORMAT="json")
+        assert faults.finish("label", corpus, "--out", tmp_path / "out", "--json", env=env, log=tmp_path / "log") == 3
+        events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        stages_done = {event.get("stage") for event in events if event.get("event") == "stage done"}
+        assert stages_done == {"decode", "transcribe", "infer", "write"}
+
+    @pytest.mark.ray
+    def test_real_models_say_the_same_as_on_ray(self, demo_corpus: Path, tmp_path: Path) -> None:
+        for engine in (RAY, PROCESSES):
+            label_json(demo_corpus, "--out", tmp_path / engine[1], *engine)
+        assert labels(tmp_path / "processes").equals(labels(tmp_path / "ray"))
+        assert segments(tmp_path / "processes").equals(segments(tmp_path / "ray"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen"),
+    [
+        ({}, "processes"),
+        ({"address": "auto"}, "ray"),
+        ({"gpus": 1}, "ray"),
+        ({"gpus": 0}, "processes"),
+        ({"engine": "local"}, "local"),
+        ({"engine": "ray"}, "ray"),
+    ],
+)
+def test_the_engine_follows_from_where_the_work_is_to_be_done(settings: dict[str, object], chosen: str) -> None:
+    assert load(None, {"engine": settings}).engine.chosen == chosen
+
+
+@pytest.mark.parametrize("wrong", [{"address": "auto"}, {"gpus": 1}])
+def test_processes_take_nothing_that_only_ray_has(wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match="set engine to ray"):
+        load(None, {"engine": {"engine": "processes"} | wrong})
