@@ -1,19 +1,19 @@
 """What one labelling job is, and all that can be looked at before it runs."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from operators.commit import Store
 from operators.write import Target, canonical_json
-from pipelines import gpus, node_view, runs
+from pipelines import gpus, machine, node_view, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, list_corpus
 from pipelines.errors import SettingsError
 from pipelines.graph import Stage, labelling_graph
 from pipelines.planner import JobPlan, make_plan
 from pipelines.pools import Pools, pools_here, pools_of_cluster
+from pipelines.process_engine import workers_with_room
 from pipelines.recipe import find_weights, partition, recipe, recipe_id
 from pipelines.source_file import absolute
 from pipelines.staging import StagedWeights
@@ -123,7 +123,8 @@ def resources(config: Config) -> tuple[Pools, list[str]]:
     on_gpu = gpus.decoders_on_gpu(config) != "never"
     if config.engine.chosen != "ray" or not config.engine.address:
         names = gpus.names_here() if config.engine.gpus else []
-        return pools_here(config.engine, len(os.sched_getaffinity(0)), on_gpu), names
+        room = workers_with_room(machine.memory_bytes()) if config.engine.chosen == "processes" else machine.cpus()
+        return pools_here(config.engine, min(machine.cpus(), room), on_gpu), names
     from pipelines import ray_cluster  # ray takes a second to import, which others should not
 
     with temporary_area() as temporary:

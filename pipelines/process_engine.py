@@ -30,6 +30,8 @@ DEATHS_OF_A_SHARD, DEATHS_OF_A_SEGMENT = 6, 9
 """A shard kills so many workers, and so many more for each segment, at most: those that do are left out before."""
 END_LIMIT_S = 10.0
 SAID_LINES = 20
+WORKER_BYTES = 1_500_000_000
+"""Memory that a worker with its decoder is seen to take at most; see `benchmarks.speed`."""
 ONLY_WHAT_IS_INSTALLED = {"PYTHONSAFEPATH": "1"}
 """For `python -m`, which else imports what lies in the folder that the job happens to be started in."""
 
@@ -80,6 +82,11 @@ def run(
                     worker.end()
                 if summary is not None:
                     yield summary
+
+
+def workers_with_room(memory_bytes: int) -> int:
+    """How many workers this much memory has room for: at least one, and something is left for all else."""
+    return max(1, int(memory_bytes * 0.8) // WORKER_BYTES)
 
 
 def _with_news(workers: Sequence["_Worker"]) -> list["_Worker"]:

@@ -1,4 +1,6 @@
-"""All faults, many times over, at random moments, on worker processes and on a real Ray; after each a resume must give the undisturbed table.
+"""All faults, many times over, at random moments; after each a resume must give the undisturbed table.
+
+Jobs run on worker processes and on a real Ray, as it falls.
 
     python -m tests.chaos.rounds --rounds 20 --seed 1
 
