@@ -4,6 +4,7 @@ The kernels' costs are those of `benchmarks.flat_out`, in a process of its own. 
 sum: every core always busy, nothing spent on starting, passing on, waiting or writing.
 """
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,9 +67,10 @@ def light_speed(kernels: dict[str, float], workers: int) -> float:
     return workers / sum(kernels.values())
 
 
-def measure_light(videos: Sequence[Path], workers: int) -> Light:
-    """Measure the kernels on these videos, first alone, then in all workers at once."""
-    alone = per_media_s(measured_alone(KERNELS, videos))
+def measure_light(videos: Sequence[Path], workers: int, runs: int = 1) -> Light:
+    """Measure the kernels on these videos: alone, of so many times the median by stage; then in all workers at once."""
+    times = [per_media_s(measured_alone(KERNELS, videos)) for _ in range(runs)]
+    alone = {stage: statistics.median(each[stage] for each in times) for stage in times[0]}
     together = per_media_s(measured_alone(KERNELS, videos, workers)) if workers > 1 else alone
     return Light(alone, together, workers)
 

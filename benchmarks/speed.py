@@ -1,13 +1,15 @@
 """How fast is labelling, how fast could it be, and what do other ways cost? All of it in one run, on the same footage.
 
-    python -m benchmarks.speed [--clips FOLDER] [--minutes 30] [--runs 3] [--workers 2] [--json FILE] [--plot FILE.svg]
+    python -m benchmarks.speed [--clips FOLDER] [--minutes 45] [--runs 3] [--workers 2] [--json FILE] [--plot FILE.svg]
     python -m benchmarks.speed --clips FOLDER --minutes 2 --runs 1 --part whole --part light     # while developing
 
 Footage: real clips, looped, as 720p30 (two thirds of the minutes) and 1080p30; without clips, the demo's sample. Parts:
 
     whole       `fv2es label` from the start of its process to its last commit, for each format, medians of the runs;
                 start-up by itself, on clips of a second
-    light       each stage's kernel alone, flat out, on the first video of each format: see `benchmarks.light`
+    ray         the same on Ray, for 720p30: what a machine of a cluster does
+    light       each stage's kernel alone, flat out, on the first video of each format, medians of as many measurements:
+                see `benchmarks.light`
     two-step    the same operators with features stored between two steps, on the first 720p30 video
     reference   the reference's way, on the first --reference-seconds of that video: it holds every frame in memory
 
@@ -43,12 +45,13 @@ class Part(str, Enum):
     """What is measured."""
 
     WHOLE = "whole"
+    RAY = "ray"
     LIGHT = "light"
     TWO_STEP = "two-step"
     REFERENCE = "reference"
 
 
-SHAPE: dict[Format, tuple[float, int]] = {HD: (2 / 3, 4), FULL_HD: (1 / 3, 2)}
+SHAPE: dict[Format, tuple[float, int]] = {HD: (2 / 3, 6), FULL_HD: (1 / 3, 3)}
 """Of each format its share of the minutes, and the number of its videos."""
 BASELINE = Path(__file__).with_name("baseline.json")
 T = TypeVar("T")
@@ -58,8 +61,8 @@ def main(
     clips: Annotated[
         Path | None, typer.Option(help="Folder of videos with sound to loop; by default the demo's sample.")
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Media to label, all videos together.")] = 30.0,
-    runs: Annotated[int, typer.Option(min=1, help="Of the whole command, for each format.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Media to label, all videos together.")] = 45.0,
+    runs: Annotated[int, typer.Option(min=1, help="Of the whole command and of the light, for each format.")] = 3,
     workers: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
     formats: Annotated[
         list[str] | None, typer.Option("--format", help="720p30, 1080p30; repeat it. Default: both.")
@@ -131,9 +134,14 @@ def measure_parts(
             c.format.name: step(console, f"whole command {c.format.name}", lambda c=c: measure_runs(c, workers, runs))
             for c in corpora
         }
+    if Part.RAY in parts:
+        on_ray = step(console, "whole command on Ray", lambda: measure_runs(corpora[0], workers, runs, engine="ray"))
+        found["ray"] = {corpora[0].format.name: [run.as_json() for run in on_ray]}
     if Part.LIGHT in parts:
         lights = {
-            c.format.name: step(console, f"kernels {c.format.name}", lambda c=c: measure_light(c.videos[:1], workers))
+            c.format.name: step(
+                console, f"kernels {c.format.name}", lambda c=c: measure_light(c.videos[:1], workers, runs)
+            )
             for c in corpora
         }
         found["light"] = {name: light.as_json() for name, light in lights.items()}

@@ -75,6 +75,8 @@ def _draw_speeds(axes: Any, report: Mapping[str, Any]) -> None:
         bars[f"light, all workers at once, {form}"] = (light["speed_together"], "#d7b5a6")
         if form in report.get("whole", {}):
             bars[f"fv2es label, {form}"] = (median(report["whole"][form], "speed"), "#4e79a7")
+        if form in report.get("ray", {}):
+            bars[f"the same on Ray, {form}"] = (median(report["ray"][form], "speed"), "#a0cbe8")
     for row, (name, (speed, colour)) in enumerate(bars.items()):
         axes.barh(row, speed, color=colour)
         axes.text(speed, row, f" {speed:.1f}", va="center", fontsize=9)

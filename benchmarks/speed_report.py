@@ -40,6 +40,9 @@ def _figures(report: Report) -> Iterator[tuple[str, float, str, str | None]]:
         for key in ("read_by_calls", "written_by_calls"):  # disks: whatever the system's cache leaves to them
             moved = statistics.median(run["traffic"][key] / run["media_s"] for run in runs)
             yield f"{form} {key}", moved, "bytes a media-s", "lower"
+    for form, runs in report.get("ray", {}).items():
+        for key in ("speed", "cpu_s_per_media_s"):
+            yield f"{form} on Ray, {key}", median(runs, key), *OF_RUNS[key]
     for form, light in report.get("light", {}).items():
         yield f"{form} light", light["cpu_s_per_media_s"], "CPU-s a media-s", "lower"
         for stage, cost in light["alone"].items():
@@ -116,6 +119,11 @@ def _whole(report: Report) -> Table:
             table.add_row(f"{form} {stage}, s of the clock, all workers", f"{statistics.median(values):.0f}", each)
         moved = runs[0]["traffic"]
         table.add_row(f"{form} traffic, MB", "", ", ".join(f"{key} {value / 1e6:.0f}" for key, value in moved.items()))
+    for form, runs in report.get("ray", {}).items():
+        for key in ("speed", "cpu_s_per_media_s", "peak_bytes"):
+            unit, scale = ("GB", 1e9) if key == "peak_bytes" else (OF_RUNS[key][0], 1.0)
+            each = ", ".join(f"{run[key] / scale:.3g}" for run in runs)
+            table.add_row(f"{form} on Ray, {key}, {unit}", f"{median(runs, key) / scale:.3g}", each)
     return table
 
 

@@ -2,13 +2,13 @@
 
     python -m benchmarks.throughput workers [--clips FOLDER] [--minutes 10] [--workers 1 --workers 2]
     python -m benchmarks.throughput length  [--minutes 10 --minutes 60 --minutes 600]
-    python -m benchmarks.throughput clips   [--count 10000] [--seconds 5]
+    python -m benchmarks.throughput clips   [--count 10000] [--seconds 5] [--small]
     python -m benchmarks.throughput long    [--hours 6]
     python -m benchmarks.throughput cost    [--videos 100000] [--shards 12000]
 
-Media are 720p30 as in `benchmarks.speed`; many videos are a few that are linked under many names, each of which is a
-video of its own to the plan. An hour takes 1 GB of disk, of which videos that are links take none. Prints tables on
-stderr and one JSON object on stdout.
+Media are 720p30 as in `benchmarks.speed`, or 360p30 (`--small`); many videos are a few that are linked under many names,
+each of which is a video of its own to the plan. An hour takes 1 GB of disk, of which videos that are links take none.
+Prints tables on stderr and one JSON object on stdout.
 """
 
 import json
@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import scale
-from benchmarks.footage import HD, prepare_clips, write_loop
+from benchmarks.footage import HD, SMALL, Format, prepare_clips, write_loop
 from benchmarks.light import measure_light
 from benchmarks.machine import this_machine
 from benchmarks.whole_command import Run, measure, measure_start
@@ -86,15 +86,17 @@ def clips(
     count: Annotated[int, typer.Option(min=1, help="How many clips.")] = 10_000,
     seconds: Annotated[int, typer.Option(min=1, help="How long each is.")] = 5,
     light_minutes: Annotated[float, typer.Option(help="Length of the video that the light is measured on.")] = 2.0,
+    small: Annotated[bool, typer.Option("--small", help="360p30, which takes less long.")] = False,
     workers: Workers = CORES,
     work: Work = None,
 ) -> None:
     """What a clip costs beside the work on its media: what the kernels take for as long a video is taken off."""
     with room(work) as (kept, folder):
-        long = several(clips, kept, folder / "long", round(light_minutes * 60), count=1)
+        form = SMALL if small else HD
+        long = several(clips, kept, folder / "long", round(light_minutes * 60), 1, form)
         light = measure_light(list(long.iterdir()), workers)
         start = measure_start(next(long.iterdir()), workers)
-        run = measure([several(clips, kept, folder, seconds, count)], folder / "out", workers)
+        run = measure([several(clips, kept, folder, seconds, count, form)], folder / "out", workers)
     overhead = overhead_ms(run, start, light.cpu_s_per_media_s, light.speed, count)
     tell({f"{count} clips": (run, start)}, light=asdict(light), overhead_ms_a_clip=overhead)
     for name, value in overhead.items():
@@ -181,10 +183,10 @@ def room(work: Path | None) -> Iterator[tuple[Path, Path]]:
         yield (work or Path(temporary)) / "clips", Path(temporary)
 
 
-def several(clips: Path | None, kept: Path, folder: Path, seconds: int, count: int) -> Path:
+def several(clips: Path | None, kept: Path, folder: Path, seconds: int, count: int, form: Format = HD) -> Path:
     """A folder of so many videos of that length: the first few are different ones, the others links to them."""
     different = min(count, DIFFERENT)
-    prepared = prepare_clips(clips, kept, HD, enough_s=seconds * different)
+    prepared = prepare_clips(clips, kept, form, enough_s=seconds * different)
     corpus = made(folder / "corpus")
     for number in range(count):
         video = corpus / f"{number:06}.mp4"

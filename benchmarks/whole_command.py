@@ -51,9 +51,13 @@ class Run:
         return asdict(self) | {"speed": self.speed, "cpu_s_per_media_s": self.cpu_s_per_media_s}
 
 
-def measure(sources: Sequence[Path], out: Path, workers: int, shard_minutes: float | None = None) -> Run:
-    """Label these videos or folders once, into an output that isn't there yet."""
+def measure(
+    sources: Sequence[Path], out: Path, workers: int, shard_minutes: float | None = None, engine: str | None = None
+) -> Run:
+    """Label these videos or folders once, into an output that isn't there yet; by the default engine, or another."""
     command = [FV2ES, "label", *map(str, sources), "--out", str(out), "--workers", str(workers), "--json"]
+    if engine is not None:
+        command += ["--engine", engine]
     env = dict(os.environ)
     if shard_minutes is not None:
         env["FV2ES_PLAN__SHARD_MINUTES"] = f"{shard_minutes:g}"
@@ -83,10 +87,11 @@ def to_run(done: Watched, out: Path) -> Run:
     )
 
 
-def measure_runs(corpus: Corpus, workers: int, runs: int) -> list[Run]:
+def measure_runs(corpus: Corpus, workers: int, runs: int, engine: str | None = None) -> list[Run]:
     """Label the corpus so many times, each time from nothing."""
     with tempfile.TemporaryDirectory(prefix="fv2es-speed-") as temporary:
-        return [measure([corpus.folder], Path(temporary, f"out-{number}"), workers) for number in range(runs)]
+        outputs = [Path(temporary, f"out-{number}") for number in range(runs)]
+        return [measure([corpus.folder], out, workers, engine=engine) for out in outputs]
 
 
 def measure_start(video: Path, workers: int) -> Run:

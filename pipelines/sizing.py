@@ -23,8 +23,8 @@ CPU_S: dict[Stage, float] = {"decode": 0.059, "faces": 0.009, "transcribe": 0.03
 FACES_IN_FULL_S = 0.041
 """The same for two frames of 640x360 that the small detector looks at in full, as large detectors always do."""
 
-MEASURED_SPEED, MEASURED_CORES = 11.8, 2
-"""Of a whole command by `python -m benchmarks.speed`, start-up included: seconds of video a second."""
+MEASURED_SPEED, MEASURED_CORES = {"processes": 14.5, "ray": 12.4}, 2
+"""Of a whole command by `python -m benchmarks.speed`, start-up included: seconds of video a second, by engine."""
 
 STAYS: dict[Stage, float] = {"decode": 0.3, "faces": 0.1, "transcribe": 0.34, "infer": 0.2}
 """Of a stage's CPU-seconds, what a GPU leaves. Measured on a CPU for transcribe (word times, voice activity, spectra:
@@ -132,16 +132,17 @@ def estimate(config: Config, hours: float, cpu_cores: int, card: str | None) -> 
     check_there_is_one(config, pools)
     stages = costs(config, pools, known)
     cpu_s = sum(stage.cpu_s for stage in stages)
-    reached = MEASURED_SPEED * sum(CPU_S.values()) / MEASURED_CORES
+    on_ray = config.engine.chosen == "ray"
+    reached = MEASURED_SPEED["ray" if on_ray else "processes"] * sum(CPU_S.values()) / MEASURED_CORES
     limits = {"CPU": reached * cpu_cores / cpu_s}
     if known is not None:
         gpu_s, decoder_s = sum(stage.gpu_s for stage in stages), sum(stage.decoder_s for stage in stages)
         limits["GPU"] = gpus / gpu_s
         if decoder_s:
             limits["the GPU's video decoders"] = gpus * known.decoders / decoder_s
-    # Decoders find faces as they go: the two are one worker's work, one after the other.
-    chains = (stages[:2], stages[2:3], stages[3:])
-    for name, chain in zip(("decoders", "transcribers", "inferrers"), chains, strict=True):
+    # Decoders find faces as they go: the two are one worker's work, one after the other. Elsewhere than on Ray all is.
+    chains = {"decoders": stages[:2], "transcribers": stages[2:3], "inferrers": stages[3:]}
+    for name, chain in chains.items() if on_ray else [("workers", stages)]:
         limits[name] = chain[0].workers / sum(stage.seconds for stage in chain)
     limited_by = min(limits, key=limits.__getitem__)
     speed = limits[limited_by]
@@ -173,8 +174,9 @@ def costs(config: Config, pools: Pools, card: Card | None) -> list[StageCost]:
         speech_s = _gpu_s(TINY_MACS * larger_asr, TINY_BYTES * larger_asr, card, card.half_tflops)
         gpu_s["transcribe"] = speech_s + TINY_LAUNCHES * LAUNCH_S
         gpu_s["infer"] = _gpu_s(V2EM_MACS, 0.0, card, card.half_tflops)
-    workers = {"decode": pools.decode.size, "faces": pools.decode.size}
-    workers |= {"transcribe": pools.transcribe.size, "infer": pools.infer.size}
+    workers: dict[Stage, int] = dict.fromkeys(CPU_S, pools.decode.size)
+    if config.engine.chosen == "ray":
+        workers |= {"transcribe": pools.transcribe.size, "infer": pools.infer.size}
     return [
         StageCost(
             stage,

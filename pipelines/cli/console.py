@@ -26,7 +26,7 @@ SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="SRC", help="Files, folders, globs or s3:// prefixes.", show_default=False)
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", "-w", min=1, help="Decoders at work at the same time; by default one a CPU.")
+    int | None, typer.Option("--workers", "-w", min=1, help="Shards at work at the same time; by default one a CPU.")
 ]
 
 

@@ -26,15 +26,23 @@ EXAMPLES = f"""
 OutOption = Annotated[
     str, typer.Option("--out", "-o", help="Folder or s3:// prefix of the Parquet.", show_default=False)
 ]
-GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs to share between transcription and inference.")]
+GpusOption = Annotated[
+    float | None, typer.Option(min=0, help="GPUs to share between transcription and inference, by Ray.")
+]
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        help="A Ray cluster that this machine belongs to: auto, or HOST:PORT of its GCS; by default Ray runs here for "
-        "this job. From elsewhere: fv2es submit."
+        help="A Ray cluster that this machine belongs to: auto, or HOST:PORT of its GCS; by default the work is done "
+        "here. From elsewhere: fv2es submit."
     ),
 ]
-EngineOption = Annotated[str | None, typer.Option(help="ray, beam, or local: a plain loop in one process.")]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        help="processes, ray, beam, or local: a plain loop in one process. By default ray with --address or GPUs, else "
+        "processes."
+    ),
+]
 BeamArgsOption = Annotated[
     str | None,
     typer.Option(

@@ -42,6 +42,7 @@ def report() -> dict[str, Any]:
         "footage": {HD.name: str(HD)},
         "start": a_run(10.0).as_json(),
         "whole": {HD.name: [a_run(seconds).as_json() for seconds in (50.0, 60.0, 80.0)]},
+        "ray": {HD.name: [a_run(75.0).as_json()]},
         "light": {HD.name: light},
         "reached": {HD.name: {"speed": 0.71}},
         "two_step": {"cpu_s_per_media_s": {"extract and store": 0.16, "read and label": 0.02}},
@@ -54,13 +55,14 @@ def test_figures_are_medians_with_unit_and_direction(report: dict[str, Any]) -> 
     assert figures["720p30 speed"] == {"value": 10.0, "unit": "x real time", "better": "higher"}
     assert figures["720p30 cpu_s_per_media_s"]["value"] == pytest.approx(0.2)
     assert figures["720p30 read_by_calls"] == {"value": 1e6, "unit": "bytes a media-s", "better": "lower"}
+    assert figures["720p30 on Ray, speed"] == {"value": 8.0, "unit": "x real time", "better": "higher"}
     assert figures["720p30 light, asr"]["value"] == 0.03
     assert figures["720p30 reached, speed"] == {"value": 0.71, "unit": "of the light", "better": None}
     assert figures["reference for ours"]["value"] == pytest.approx(6.5)
 
 
 def test_a_report_of_one_part_has_its_figures_alone(report: dict[str, Any]) -> None:
-    del report["whole"], report["reached"], report["start"]
+    del report["whole"], report["reached"], report["start"], report["ray"]
     assert ratio_to_reference(report) is None
     assert {name.partition(",")[0] for name in figures_of(report)} == {"720p30 light"}
 
@@ -72,7 +74,9 @@ def test_what_is_not_the_kernels_is_shown_as_the_rest(report: dict[str, Any]) ->
     assert [name.partition(",")[0] for name in ways] == ["light", "fv2es label", "two steps", "the reference's way"]
 
 
-@pytest.mark.parametrize("missing", [(), ("whole", "reached", "start"), ("light", "reached", "two_step", "reference")])
+@pytest.mark.parametrize(
+    "missing", [(), ("whole", "reached", "start", "ray"), ("light", "reached", "two_step", "reference")]
+)
 def test_a_picture_is_drawn_of_whatever_was_measured(
     report: dict[str, Any], missing: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -101,6 +105,7 @@ def test_all_parts_on_the_demos_sample(tmp_path: Path) -> None:
         assert run["spilled_bytes"] == 0
         assert run["traffic"]["read_by_calls"] > run["labels_bytes"]
         assert 0 < report["reached"][form]["cpu"] < 1
+    assert report["ray"]["720p30"][0]["utterances"] == report["whole"]["720p30"][0]["utterances"]
     assert report["light"]["1080p30"]["alone"]["decode"] > report["light"]["720p30"]["alone"]["decode"]
     assert report["two_step"]["written_bytes"] > 0
     assert report["reference"]["frames_bytes"] / report["reference"]["media_s"] > 80e6

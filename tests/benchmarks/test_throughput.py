@@ -44,9 +44,8 @@ def test_costs_are_for_one_shard() -> None:
 def test_many_videos_are_a_few_under_many_names_and_each_is_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throughput, "HD", Format("small", 64, 36, 100))
     monkeypatch.setattr(throughput, "DIFFERENT", 2)
-    corpus = several(None, tmp_path / "kept", tmp_path, seconds=2, count=5)
+    corpus = several(None, tmp_path / "kept", tmp_path, seconds=2, count=5, form=Format("small", 64, 36, 100))
     files = sorted(corpus.iterdir())
     assert len(files) == 5
     assert len({path.stat().st_ino for path in files}) == 2

@@ -13,7 +13,7 @@ from pipelines import sizing
 from pipelines.cli.app import app
 from pipelines.config import Config
 from pipelines.errors import SettingsError
-from pipelines.sizing import CARDS, CPU_S, FACES_IN_FULL_S, STAYS, Estimate, estimate
+from pipelines.sizing import CARDS, CPU_S, FACES_IN_FULL_S, MEASURED_SPEED, STAYS, Estimate, estimate
 
 
 def made(cpu_cores: int = 64, card: str | None = None, gpus: float = 0.0, **settings: Any) -> Estimate:
@@ -22,12 +22,21 @@ def made(cpu_cores: int = 64, card: str | None = None, gpus: float = 0.0, **sett
 
 
 def test_without_a_gpu_it_is_what_was_measured_for_as_many_cores() -> None:
+    speed = MEASURED_SPEED["processes"]
     small = made(cpu_cores=2)
-    assert small.limits["CPU"] == pytest.approx(11.8)
+    assert small.limits["CPU"] == pytest.approx(speed)
     assert (small.speed, small.limited_by) == (small.limits["CPU"], "CPU")
-    assert made(cpu_cores=64).speed == pytest.approx(11.8 * 32)
-    assert small.wall_hours == pytest.approx(1000 / 11.8)
+    assert made(cpu_cores=64).speed == pytest.approx(speed * 32)
+    assert small.wall_hours == pytest.approx(1000 / speed)
     assert small.gpu_share_gb is None
+    assert {stage.workers for stage in small.stages} == {2}
+
+
+def test_on_ray_it_is_what_was_measured_there_and_every_stage_has_workers_of_its_own() -> None:
+    found = made(cpu_cores=16, engine={"engine": "ray"})
+    assert found.limits["CPU"] == pytest.approx(MEASURED_SPEED["ray"] * 8)
+    assert [stage.workers for stage in found.stages] == [16, 16, 8, 2]
+    assert set(found.limits) == {"CPU", "decoders", "transcribers", "inferrers"}
 
 
 def test_the_costs_are_those_of_the_page_on_sizing_and_of_the_simulated_cluster() -> None:
