@@ -6,8 +6,8 @@
     python -m benchmarks.throughput long    [--hours 6]
     python -m benchmarks.throughput cost    [--videos 100000] [--shards 12000]
 
-Media are 720p30 as in `benchmarks.speed`, or 360p30 (`--small`); many videos are a few that are linked under many names,
-each of which is a video of its own to the plan. An hour takes 1 GB of disk, of which videos that are links take none.
+Media are 720p30 as in `benchmarks.speed`, or 360p30 (`--small`); many videos are a few linked under many names, each of
+which is a video of its own to the plan. An hour takes 1 GB of disk, of which videos that are links take none.
 Prints tables on stderr and one JSON object on stdout.
 """
 
