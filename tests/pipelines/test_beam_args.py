@@ -55,7 +55,7 @@ def test_what_can_not_work_is_said_in_words(text: str, message: str, capfd: pyte
 
 def test_flags_for_another_engine_are_refused(tmp_path: Path) -> None:
     for flags, message in (
-        (["--beam-args=--runner=flink"], "--beam-args is for --engine beam; the engine is ray"),
+        (["--beam-args=--runner=flink"], "--beam-args is for --engine beam; the engine is processes"),
         (["--engine", "beam", "--address", "ray://x:1"], "--address is of a Ray cluster"),
         (["--engine", "beam", "--beam-args", "--runner=Flunk"], "there is no runner 'Flunk' here"),
     ):
