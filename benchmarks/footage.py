@@ -43,8 +43,7 @@ class Format:
 
 SMALL = Format("360p30", 640, 360, 800)
 HD = Format("720p30", 1280, 720, 2_000)
-FULL_SMALL = Format("360p30", 640, 360, 800)
-HD = Format("1080p30", 1920, 1080, 5_000)
+FULL_HD = Format("1080p30", 1920, 1080, 5_000)
 
 
 @dataclass(frozen=True)
