@@ -63,14 +63,14 @@ NIGHTS := 60
 VIDEOS := 1000000
 CLIPS_HERE = $(or $(CLIPS),$(addsuffix /clips,$(FV2ES_TEST_DATA)))
 
-soak: setup samples ## Run what takes hours: long tests, 60 nights, a million videos, Ray against Beam: make soak CLIPS=folder
+soak: setup samples ## Run what takes hours: long tests, 60 nights, a million videos, engine against engine: make soak CLIPS=folder
 	@$(BIN)/python -m pytest -m soak
 	@$(BIN)/python -m benchmarks.nights --nights $(NIGHTS)
 	@$(BIN)/python -m benchmarks.scale --videos $(VIDEOS)
 	@if [ -n "$(CLIPS_HERE)" ]; then \
 	  $(BIN)/python -m benchmarks.engines --clips "$(CLIPS_HERE)"; \
 	else \
-	  echo "Ray was not compared with Beam: say on which clips by CLIPS=folder-of-videos" >&2; \
+	  echo "Engines were not compared: say on which clips by CLIPS=folder-of-videos" >&2; \
 	fi
 
 ROUNDS := 20

@@ -1,6 +1,6 @@
-"""Do the engines give the same table? A folder of clips, labelled by Ray and by Beam, compared row for row.
+"""Do the engines give the same table? A folder of clips, labelled by each, compared row for row.
 
-    python -m benchmarks.engines --clips FOLDER [--engine ray --engine beam ...] [--beam-args "..."]
+    python -m benchmarks.engines --clips FOLDER [--engine processes --engine ray ...] [--beam-args "..."]
 
 All columns are compared but those that tell of the run (`operators.schema.RUN_COLUMNS`). Prints one JSON object on
 stdout; exits with 1 when two tables differ, and says on stderr in which rows and columns.
@@ -25,12 +25,12 @@ SHOWN = 10
 
 def main(
     clips: Annotated[Path, typer.Option(help="Folder of videos.")],
-    engine: Annotated[list[str] | None, typer.Option(help="Repeat it; by default ray and beam.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="Repeat it; by default processes, ray and beam.")] = None,
     beam_args: Annotated[str, typer.Option(help="For the engine beam.")] = "",
     shard_minutes: Annotated[float, typer.Option(help="Media a shard: several shards even of few clips.")] = 0.5,
 ) -> None:
     """Label the clips by each engine and compare each table with the first engine's."""
-    engines = engine or ["ray", "beam"]
+    engines = engine or ["processes", "ray", "beam"]
     env = os.environ | {"FV2ES_PLAN__SHARD_MINUTES": str(shard_minutes)}
     tables: dict[str, dict[str, pa.Table]] = {}
     results: dict[str, Any] = {}
