@@ -67,12 +67,19 @@ def light_speed(kernels: dict[str, float], workers: int) -> float:
     return workers / sum(kernels.values())
 
 
-def measure_light(videos: Sequence[Path], workers: int, runs: int = 1) -> Light:
-    """Measure the kernels on these videos: alone, of so many times the median by stage; then in all workers at once."""
-    times = [per_media_s(measured_alone(KERNELS, videos)) for _ in range(runs)]
-    alone = {stage: statistics.median(each[stage] for each in times) for stage in times[0]}
+def measure_light(videos: Sequence[Path], workers: int) -> Light:
+    """Measure the kernels on these videos, first alone, then in all workers at once."""
+    alone = per_media_s(measured_alone(KERNELS, videos))
     together = per_media_s(measured_alone(KERNELS, videos, workers)) if workers > 1 else alone
     return Light(alone, together, workers)
+
+
+def median_light(lights: Sequence[Light]) -> Light:
+    """Of each stage the median."""
+    first = lights[0]
+    alone = {stage: statistics.median(light.alone[stage] for light in lights) for stage in first.alone}
+    together = {stage: statistics.median(light.together[stage] for light in lights) for stage in first.together}
+    return Light(alone, together, first.workers)
 
 
 def reached(

@@ -8,21 +8,23 @@ Footage: real clips, looped, as 720p30 (two thirds of the minutes) and 1080p30; 
     whole       `fv2es label` from the start of its process to its last commit, for each format, medians of the runs;
                 start-up by itself, on clips of a second
     ray         the same on Ray, for 720p30: what a machine of a cluster does
-    light       each stage's kernel alone, flat out, on the first video of each format, medians of as many measurements:
-                see `benchmarks.light`
+    light       each stage's kernel alone, flat out, on a minute of three videos of each format: see `benchmarks.light`
     two-step    the same operators with features stored between two steps, on the first 720p30 video
     reference   the reference's way, on the first --reference-seconds of that video: it holds every frame in memory
 
-Prints tables on stderr and compares with the baseline where there is one. CPU-seconds say more than the clock where the
-machine has other work, and even they are larger then: measure on a quiet machine.
+The first three take turns, run after run, and what a run reaches of the light is reckoned by the light measured beside
+it: machines that share a host with others get slower and faster. Prints tables on stderr and compares with the baseline
+where there is one. CPU-seconds say more than the clock where the machine has other work, and even they are larger then:
+measure on a quiet machine.
 """
 
 import json
 import os
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -34,11 +36,11 @@ from benchmarks.alone import measured_alone, per_media_s
 from benchmarks.compare import TOLERANCE, compare, differences
 from benchmarks.compare import show as show_comparison
 from benchmarks.footage import FULL_HD, HD, Corpus, Format, write_corpus, write_start
-from benchmarks.light import Light, measure_light, reached
+from benchmarks.light import Light, measure_light, median_light, reached
 from benchmarks.machine import this_machine
 from benchmarks.speed_plot import plot
 from benchmarks.speed_report import figures_of, show
-from benchmarks.whole_command import Run, measure_runs, measure_start, median_of
+from benchmarks.whole_command import Run, measure, measure_start
 
 
 class Part(str, Enum):
@@ -53,6 +55,8 @@ class Part(str, Enum):
 
 SHAPE: dict[Format, tuple[float, int]] = {HD: (2 / 3, 6), FULL_HD: (1 / 3, 3)}
 """Of each format its share of the minutes, and the number of its videos."""
+LIGHT_S, LIGHT_VIDEOS = 60.0, 3
+"""What the light is measured on: the beginnings of so many videos."""
 BASELINE = Path(__file__).with_name("baseline.json")
 T = TypeVar("T")
 
@@ -127,30 +131,24 @@ def measure_parts(
     """All that was asked for, by part; each measurement has the machine to itself."""
     found: dict[str, Any] = {}
     first = corpora[0].videos[0]
+    start = None
     if Part.WHOLE in parts:
         start = step(console, "start-up", lambda: measure_start(first, workers))
         found["start"] = start.as_json()
-        found["whole"] = {
-            c.format.name: step(console, f"whole command {c.format.name}", lambda c=c: measure_runs(c, workers, runs))
-            for c in corpora
-        }
-    if Part.RAY in parts:
-        on_ray = step(console, "whole command on Ray", lambda: measure_runs(corpora[0], workers, runs, engine="ray"))
-        found["ray"] = {corpora[0].format.name: [run.as_json() for run in on_ray]}
-    if Part.LIGHT in parts:
-        lights = {
-            c.format.name: step(
-                console, f"kernels {c.format.name}", lambda c=c: measure_light(c.videos[:1], workers, runs)
-            )
-            for c in corpora
-        }
-        found["light"] = {name: light.as_json() for name, light in lights.items()}
-    if Part.WHOLE in parts:
-        if Part.LIGHT in parts:
-            found["reached"] = {
-                name: share_reached(light, median_of(found["whole"][name]), start) for name, light in lights.items()
+    for corpus in corpora:
+        wanted = set(parts) if corpus is corpora[0] else set(parts) - {Part.RAY}
+        rounds = measure_rounds(corpus, wanted, runs, workers, console)
+        name = corpus.format.name
+        for part, measured in (("whole", rounds.whole), ("ray", rounds.on_ray)):
+            if measured:
+                found.setdefault(part, {})[name] = [run.as_json() for run in measured]
+        if rounds.lights:
+            found.setdefault("light", {})[name] = median_light(rounds.lights).as_json()
+        if rounds.lights and rounds.whole and start is not None:
+            shares = [share_reached(*both, start) for both in zip(rounds.lights, rounds.whole, strict=True)]
+            found.setdefault("reached", {})[name] = {
+                key: statistics.median(share[key] for share in shares) for key in shares[0]
             }
-        found["whole"] = {name: [run.as_json() for run in of] for name, of in found["whole"].items()}
     if Part.TWO_STEP in parts:
         (found["two_step"],) = step(console, "two steps", lambda: measured_alone("benchmarks.two_step", [first]))
         found["two_step"]["cpu_s_per_media_s"] = per_media_s([found["two_step"]])
@@ -163,6 +161,41 @@ def measure_parts(
             )
         found["reference"]["cpu_s_per_media_s"] = per_media_s([found["reference"]])
     return found
+
+
+@dataclass
+class Rounds:
+    """What was measured of one format, one of each a round."""
+
+    whole: list[Run] = field(default_factory=list)
+    on_ray: list[Run] = field(default_factory=list)
+    lights: list[Light] = field(default_factory=list)
+
+
+def measure_rounds(corpus: Corpus, parts: Collection[Part], runs: int, workers: int, console: Console) -> Rounds:
+    """Measure so many times what is wanted, in turns."""
+    rounds, name = Rounds(), corpus.format.name
+    with tempfile.TemporaryDirectory(prefix="fv2es-speed-") as temporary:
+        sample = []
+        for number, video in enumerate(corpus.videos[:: max(1, len(corpus.videos) // LIGHT_VIDEOS)]):
+            sample.append(Path(temporary, f"{number}.mp4"))
+            write_start(video, sample[-1], LIGHT_S)
+        for number in range(runs):
+            out = Path(temporary, f"out-{number}")
+            if Part.WHOLE in parts:
+                run = step(console, f"whole command {name}", lambda out=out: measure([corpus.folder], out, workers))
+                rounds.whole.append(run)
+            if Part.LIGHT in parts:
+                rounds.lights.append(step(console, f"kernels {name}", lambda: measure_light(sample, workers)))
+            if Part.RAY in parts:
+                out = Path(temporary, f"ray-{number}")
+                run = step(
+                    console,
+                    f"whole command on Ray {name}",
+                    lambda out=out: measure([corpus.folder], out, workers, engine="ray"),
+                )
+                rounds.on_ray.append(run)
+    return rounds
 
 
 def share_reached(light: Light, run: Run, start: Run) -> dict[str, float]:

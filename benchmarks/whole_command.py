@@ -2,7 +2,6 @@
 
 import json
 import os
-import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks import FV2ES
-from benchmarks.footage import Corpus, write_start
+from benchmarks.footage import write_start
 from benchmarks.watch import Traffic, Watched, run_watched
 
 STAGES = ("decode", "faces", "transcribe", "infer")
@@ -87,13 +86,6 @@ def to_run(done: Watched, out: Path) -> Run:
     )
 
 
-def measure_runs(corpus: Corpus, workers: int, runs: int, engine: str | None = None) -> list[Run]:
-    """Label the corpus so many times, each time from nothing."""
-    with tempfile.TemporaryDirectory(prefix="fv2es-speed-") as temporary:
-        outputs = [Path(temporary, f"out-{number}") for number in range(runs)]
-        return [measure([corpus.folder], out, workers, engine=engine) for out in outputs]
-
-
 def measure_start(video: Path, workers: int) -> Run:
     """What is spent before and after the work: as many clips of a second as there are workers, each a shard.
 
@@ -105,8 +97,3 @@ def measure_start(video: Path, workers: int) -> Run:
         for number in range(workers):
             write_start(video, clips / f"{number}.mp4", START_CLIP_S)
         return measure([clips], Path(temporary, "out"), workers, shard_minutes=START_CLIP_S / 120)
-
-
-def median_of(runs: Sequence[Run]) -> Run:
-    """The run in the middle by its speed: figures of one run belong together."""
-    return sorted(runs, key=lambda run: run.speed)[statistics.median_low(range(len(runs)))]

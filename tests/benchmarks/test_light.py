@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.alone import per_media_s
-from benchmarks.light import Light, light_speed, reached
+from benchmarks.light import Light, light_speed, median_light, reached
 
 LIGHT = Light(alone={"decode": 0.06, "detect": 0.04}, together={"decode": 0.08, "detect": 0.045}, workers=2)
 
@@ -31,3 +31,8 @@ def test_a_run_that_is_shorter_than_start_up_has_no_share_without_it() -> None:
 def test_costs_are_means_of_the_processes_for_a_second_of_media() -> None:
     said = [{"media_s": 10, "cpu_s": {"decode": 1.0}}, {"media_s": 20, "cpu_s": {"decode": 4.0}}]
     assert per_media_s(said) == {"decode": pytest.approx(0.15)}
+
+
+def test_of_several_measurements_each_stages_median_counts() -> None:
+    lights = [Light({"decode": a, "infer": b}, {"decode": b, "infer": a}, 2) for a, b in ((1, 9), (2, 8), (3, 1))]
+    assert median_light(lights) == Light({"decode": 2, "infer": 8}, {"decode": 8, "infer": 2}, 2)

@@ -12,7 +12,7 @@ from benchmarks.footage import HD
 from benchmarks.speed_plot import plot, ways_of
 from benchmarks.speed_report import figures_of, ratio_to_reference
 from benchmarks.watch import Traffic
-from benchmarks.whole_command import Run, median_of
+from benchmarks.whole_command import Run
 
 
 def a_run(last_commit_s: float, cpu_s: float = 120.0) -> Run:
@@ -82,12 +82,6 @@ def test_a_picture_is_drawn_of_whatever_was_measured(
 ) -> None:
     plot({key: value for key, value in report.items() if key not in missing}, tmp_path / "speed.svg")
     assert (tmp_path / "speed.svg").read_text("utf-8").startswith("<?xml")
-
-
-def test_the_run_in_the_middle_stands_for_all() -> None:
-    runs = [a_run(80.0), a_run(50.0), a_run(60.0)]
-    assert median_of(runs) is runs[2]
-    assert median_of(runs[:1]) is runs[0]
 
 
 @pytest.mark.soak
