@@ -40,7 +40,7 @@ def test_the_table_follows_from_the_figures() -> None:
 
 def test_the_figures_are_the_ones_of_the_readme() -> None:
     readme = (DEPLOY.parent / "README.md").read_text("utf-8")
-    assert f"**{figure('s')} s of video a second**" in readme
+    assert f"{figure('s')} s of video a second" in readme
     assert f"{figure('c')} CPU-seconds for a second of video" in readme
 
 
