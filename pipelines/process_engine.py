@@ -51,13 +51,16 @@ def run(
     Raises:
         JobError: an operator has failed, or workers die again and again.
     """
-    waiting = deque(shards)
+    planned = iter(shards)  # one after the other, as there may be very many
+    first = list(itertools.islice(planned, workers))
+    waiting = itertools.chain(first, planned)
+    begun: deque[pa.Table] = deque()  # whose workers have died
     deaths: Counter[str] = Counter()
     starts_lost = 0
     operators = pickle.dumps([stage.build for stage in stages])
     with ExitStack() as stack:
         begin = _beginning(operators, temporary, shows_logs, stack)
-        at_work = [begin() for _ in range(min(workers, len(waiting)))]
+        at_work = [begin() for _ in first]
         while at_work:
             for worker in _with_news(at_work):
                 try:
@@ -71,12 +74,13 @@ def run(
                             raise JobError(f"{STARTS} workers have {said} while they loaded the models.") from None
                     else:
                         _note_death(deaths, worker.shard, said)
-                        waiting.appendleft(worker.shard)
+                        begun.append(worker.shard)
                     at_work.append(begin())
                     continue
                 starts_lost = 0
-                if waiting:
-                    worker.take(waiting.popleft())
+                shard = begun.popleft() if begun else next(waiting, None)
+                if shard is not None:
+                    worker.take(shard)
                 else:
                     at_work.remove(worker)
                     worker.end()

@@ -52,6 +52,14 @@ class TestEngine:
         found = list(process_engine.run(shards(1), [stages.stage(stages.passing_on)], 8, tmp_path))
         assert len(list(tmp_path.glob("worker-*.log"))) == len(found) == 1
 
+    def test_the_plan_is_read_as_the_work_goes_on(self, tmp_path: Path) -> None:
+        read = []
+        plan = (read.append(shard) or shard for shard in shards(50))
+        running = process_engine.run(plan, [stages.stage(stages.passing_on)], 2, tmp_path)
+        next(running)
+        assert 2 <= len(read) <= 6
+        assert len(list(running)) == 49
+
     def test_no_shards_are_no_work(self, tmp_path: Path) -> None:
         assert list(process_engine.run([], [stages.stage(stages.passing_on)], 2, tmp_path)) == []
 
