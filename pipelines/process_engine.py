@@ -30,8 +30,8 @@ DEATHS_OF_A_SHARD, DEATHS_OF_A_SEGMENT = 6, 9
 """A shard kills so many workers, and so many more for each segment, at most: those that do are left out before."""
 END_LIMIT_S = 10.0
 SAID_LINES = 20
-WORKER_BYTES = 1_500_000_000
-"""Memory that a worker with its decoder is seen to take at most; see `benchmarks.speed`."""
+WORKER_BYTES = 2_200_000_000
+"""Memory that a worker with its decoder is seen to take at most, on a video of an hour by `benchmarks.throughput`."""
 ONLY_WHAT_IS_INSTALLED = {"PYTHONSAFEPATH": "1"}
 """For `python -m`, which else imports what lies in the folder that the job happens to be started in."""
 
