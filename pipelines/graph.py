@@ -37,6 +37,8 @@ class Stage:
     niceness: int = 0
 
 
+WORKER_NICENESS = 10
+"""Workers on this machine give way to what people do here, and leave room below for decoders to give way to them."""
 DECODE_NICENESS = 9
 """Decoders stand back behind what comes after them: else they run ahead, and at the end cores wait for one stage."""
 

@@ -123,8 +123,10 @@ def resources(config: Config) -> tuple[Pools, list[str]]:
     on_gpu = gpus.decoders_on_gpu(config) != "never"
     if config.engine.chosen != "ray" or not config.engine.address:
         names = gpus.names_here() if config.engine.gpus else []
-        room = workers_with_room(machine.memory_bytes()) if config.engine.chosen == "processes" else machine.cpus()
-        return pools_here(config.engine, min(machine.cpus(), room), on_gpu), names
+        cpus = machine.cpus()
+        if config.engine.chosen == "processes":
+            cpus = min(cpus, workers_with_room(machine.memory_bytes()))
+        return pools_here(config.engine, cpus, on_gpu), names
     from pipelines import ray_cluster  # ray takes a second to import, which others should not
 
     with temporary_area() as temporary:

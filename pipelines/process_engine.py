@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -57,10 +57,11 @@ def run(
     begun: deque[pa.Table] = deque()  # whose workers have died
     deaths: Counter[str] = Counter()
     starts_lost = 0
-    operators = pickle.dumps([stage.build for stage in stages])
-    with ExitStack() as stack:
-        begin = _beginning(operators, temporary, shows_logs, stack)
-        at_work = [begin() for _ in first]
+    begin = _beginning(pickle.dumps([stage.build for stage in stages]), temporary, shows_logs)
+    at_work: list[_Worker] = []
+    try:
+        for _ in first:
+            at_work.append(begin())
         while at_work:
             for worker in _with_news(at_work):
                 try:
@@ -68,13 +69,11 @@ def run(
                 except EOFError:
                     at_work.remove(worker)
                     said = worker.end()
-                    if worker.shard is None:
-                        starts_lost += 1
-                        if starts_lost == STARTS:
-                            raise JobError(f"{STARTS} workers have {said} while they loaded the models.") from None
-                    else:
+                    if worker.shard is not None:
                         _note_death(deaths, worker.shard, said)
                         begun.append(worker.shard)
+                    elif (starts_lost := starts_lost + 1) == STARTS:
+                        raise JobError(f"{STARTS} workers have {said} while they loaded the models.") from None
                     at_work.append(begin())
                     continue
                 starts_lost = 0
@@ -86,6 +85,9 @@ def run(
                     worker.end()
                 if summary is not None:
                     yield summary
+    finally:
+        for worker in at_work:
+            worker.end()
 
 
 def workers_with_room(memory_bytes: int) -> int:
@@ -106,16 +108,14 @@ def _note_death(deaths: Counter[str], shard: pa.Table, said: str) -> None:
         raise JobError(f"{deaths[shard_id]} workers have died of shard {shard_id}; the last one has {said}.")
 
 
-def _beginning(operators: bytes, temporary: Path, shows_logs: bool, stack: ExitStack) -> Callable[[], "_Worker"]:
-    """What starts another worker; all are ended with the stack."""
+def _beginning(operators: bytes, temporary: Path, shows_logs: bool) -> Callable[[], "_Worker"]:
+    """What starts another worker."""
     environment = os.environ | process_environment(temporary) | ONLY_WHAT_IS_INSTALLED
     numbers = itertools.count()
 
     def begin() -> _Worker:
         log = None if shows_logs else temporary / f"worker-{next(numbers)}.log"
-        worker = _Worker(operators, environment, log)
-        stack.callback(worker.end)
-        return worker
+        return _Worker(operators, environment, log)
 
     return begin
 

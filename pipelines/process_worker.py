@@ -16,19 +16,17 @@ import pyarrow as pa
 
 from operators.commit import OutputError
 from pipelines.errors import JobError
-from pipelines.graph import Operator
+from pipelines.graph import WORKER_NICENESS, Operator
 
 READY, DONE, FAILED = b"ready", b"done", b"failed"
 """Answers of a worker. Another message follows each: nothing, a table, or what went wrong."""
-NICENESS = 10
-"""Workers give way to what people do on this machine."""
 
 
 def main() -> None:
     """Work until the job has no more for it."""
     for number in (signal.SIGINT, signal.SIGTERM):  # they are the job's to answer
         signal.signal(number, signal.SIG_IGN)
-    os.nice(NICENESS)
+    os.nice(WORKER_NICENESS)
     threading.Thread(target=_end_with_the_job, daemon=True).start()
     with Connection(int(sys.argv[1])) as job:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipelines.config import EngineSettings
 from pipelines.errors import JobError
-from pipelines.graph import process_environment
+from pipelines.graph import WORKER_NICENESS, process_environment
 from pipelines.package import code_for_workers
 from pipelines.pools import Node
 from pipelines.staging import driver_environment
@@ -23,8 +23,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-# Workers give way to what people do on this machine, but leave room below for decoders to give way to them (nice 19).
-os.environ.setdefault("RAY_worker_niceness", "10")
+os.environ.setdefault("RAY_worker_niceness", str(WORKER_NICENESS))
 
 import ray  # isort: skip
 from ray._private.state import available_resources_per_node  # isort: skip

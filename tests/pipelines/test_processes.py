@@ -73,21 +73,21 @@ class TestEngine:
         with pytest.raises(JobError, match=r"3 workers have died of shard shard-0; .* ended by SIGKILL"):
             list(process_engine.run(shards(1), [stages.stage(stages.always_dying)], 1, tmp_path))
 
-    def test_workers_that_can_not_be_started_end_the_job_with_what_they_said(self, tmp_path: Path) -> None:
-        with pytest.raises(JobError, match=r"(?s)3 workers have been ended by SIGKILL.*loading what is too large"):
-            list(process_engine.run(shards(4), [stages.stage(stages.dying_at_the_start)], 1, tmp_path))
-
-    def test_an_error_of_ours_ends_the_job_and_says_where_it_is(self, tmp_path: Path) -> None:
-        with pytest.raises(JobError, match=r"(?s)^ZeroDivisionError: by nothing\n\nThe whole account:.*process_stages"):
-            list(process_engine.run(shards(4), [stages.stage(stages.failing)], 2, tmp_path))
-
-    def test_what_is_wrong_with_the_job_is_said_as_it_is(self, tmp_path: Path) -> None:
-        with pytest.raises(JobError, match=r"^The weights are of another model\.$"):
-            list(process_engine.run(shards(4), [stages.stage(stages.unfit)], 2, tmp_path))
+    @pytest.mark.parametrize(
+        ("build", "message"),
+        [
+            (stages.dying_at_the_start, r"(?s)3 workers have been ended by SIGKILL.*loading what is too large"),
+            (stages.failing, r"(?s)^ZeroDivisionError: by nothing\n\nThe whole account:.*process_stages"),
+            (stages.unfit, r"^The weights are of another model\.$"),
+        ],
+        ids=["workers can't be started", "an error of ours", "the job is wrong"],
+    )
+    def test_what_can_not_go_on_ends_the_job_and_is_said(self, tmp_path: Path, build: object, message: str) -> None:
+        with pytest.raises(JobError, match=message):
+            list(process_engine.run(shards(4), [stages.stage(build)], 2, tmp_path))
 
     def test_workers_at_work_are_ended_at_once_with_the_job(self, tmp_path: Path) -> None:
-        both = [stages.stage(stages.hanging)]
-        running = process_engine.run([*shards(1), *shards(1)], both, 1, tmp_path)
+        running = process_engine.run(shards(2), [stages.stage(stages.hanging)], 1, tmp_path)
         before = set(psutil.Process().children())
         began = time.monotonic()
         with pytest.raises(TimeoutError):
