@@ -28,6 +28,7 @@ from pipelines.arrivals import Arrivals
 from pipelines.beam_args import runs_here
 from pipelines.errors import JobError
 from pipelines.graph import Operator, Stage, process_environment
+from pipelines.logs import last_lines
 
 SHORTEST_WAIT_S = 1.0
 WAITS_PER_LOOK = 10
@@ -217,7 +218,7 @@ class _Process:
         try:
             report: dict[str, Any] = json.loads(self._report.read_text("utf-8"))
         except FileNotFoundError:
-            return "\n".join(self._log.read_text("utf-8", errors="replace").splitlines()[-20:])
+            return last_lines(self._log)
         if (error := report["error"]) is None:
             return None
         if known := _KNOWN_ERROR.search(error):

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from pipelines.errors import JobError
 from pipelines.graph import Stage, process_environment
+from pipelines.logs import last_lines
 from pipelines.process_worker import DONE, FAILED, from_bytes, to_bytes
 
 STARTS = 3
@@ -29,7 +30,6 @@ STARTS = 3
 DEATHS_OF_A_SHARD, DEATHS_OF_A_SEGMENT = 6, 9
 """A shard kills so many workers, and so many more for each segment, at most: those that do are left out before."""
 END_LIMIT_S = 10.0
-SAID_LINES = 20
 WORKER_BYTES = 2_200_000_000
 """Memory that a worker with its decoder is seen to take at most, on a video of an hour by `benchmarks.throughput`."""
 ONLY_WHAT_IS_INSTALLED = {"PYTHONSAFEPATH": "1"}
@@ -171,8 +171,8 @@ class _Worker:
         self._process.kill()
         code = self._process.wait()
         how = f"been ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        lines = self._log.read_text("utf-8", errors="replace").splitlines()[-SAID_LINES:] if self._log else []
-        return "\n".join([how, *lines])
+        said = last_lines(self._log) if self._log else ""
+        return f"{how}\n{said}" if said else how
 
     def _send(self, content: bytes | pa.Buffer) -> None:
         with suppress(OSError):  # it has died, which is seen when it is asked
