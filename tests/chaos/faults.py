@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +157,16 @@ def children_of(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def listening_ports(processes: list[psutil.Process]) -> list[int]:
+    """At which ports they listen; those that have just ended, as helpers of a library do, listen at none."""
+    ports: list[int] = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            listening = [at for at in process.net_connections() if at.status == psutil.CONN_LISTEN]
+            ports += [at.laddr.port for at in listening]
+    return ports
 
 
 def wait_until_ended(processes: list[psutil.Process], limit_s: float = 60) -> list[psutil.Process]:

