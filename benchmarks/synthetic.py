@@ -27,8 +27,7 @@ from operators.commit import Store
 from operators.schema import LABELS, SCHEMA_VERSION, SEGMENTS, WORD
 from operators.write import LABELS_ORDER, Target, canonical_json, file_names, with_labels_digest
 from pipelines import label_sums, ledger, runs
-from pipelines.plan import MAX_SHARD_MS, Segment, Shard, Video, pack, segments_of, to_table
-from pipelines.planner import MAX_SEGMENT_MS
+from pipelines.plan import MAX_SHARD_MS, Lengths, Segment, Shard, Video, pack, segments_of, to_table
 from pipelines.recipe import partition, recipe_id
 
 PHRASE = ("once", "in", "a", "blüe", "moon")
@@ -38,6 +37,7 @@ ROW_MS = 3_600
 """Time from the start of one utterance to that of the next, on average: a thousand an hour."""
 
 ANCHOR_MS = 20_000
+SEGMENT_MS = 5 * 60_000
 EPOCH = datetime(2026, 1, 5, 22, tzinfo=timezone.utc)
 WRITERS = 2
 
@@ -260,8 +260,8 @@ def make(out: Path, size: Size, shard_ms: int = MAX_SHARD_MS) -> Iterator[int]:
     name = recipe_id(recipe)
     part = partition(name)
     videos = corpus(size)
-    segments = [item for video in videos for item in segments_of(video, [], MAX_SEGMENT_MS, ANCHOR_MS)]
-    shards = pack(segments, shard_ms, name)
+    lengths = Lengths(1, ANCHOR_MS, SEGMENT_MS, shard_ms)
+    shards = pack(segments_of(videos, {}, lengths), lengths, name)
     readable = [video.duration_ms for video in videos if video.duration_ms]
     # Every video ends with a part of a row that isn't there.
     ms_per_row = sum(readable) / (size.rows + len(readable) / 2)

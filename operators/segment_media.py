@@ -76,22 +76,25 @@ class SegmentReader:
         self._faces = faces
 
     def read(self, reach: Reach, sound_blocks: list[tuple[int, int]]) -> SegmentMedia:
-        """Decode frames and sound: all frames and the first block of sound in one pass.
+        """Decode frames and sound.
 
-        Short further passes keep the promises that one pass can't: frames missed by a seek, and sound that is the same
-        in every segment (`sound_blocks`, milliseconds; see `timeline.sound_blocks`).
+        From the start of a file all frames and the first block of sound come in one pass. Behind a seek frames have one
+        of their own: sound is needed from further back, and video in front of the first frame costs most. Sound takes a
+        short pass a block (`sound_blocks`, milliseconds; see `timeline.sound_blocks`) to be the same in every segment.
         """
         media = SegmentMedia()
         blocks = sound_blocks if self._has_sound else []
-        sound = blocks[0] if blocks else None
-        self._run(media, reach.seek_ms, sound=sound, frames=reach.frames if self._size else None)
-        if sound and self._size and media.pcm is None and not media.frame_indices:
-            # A track that can't even be set up stops the other one too: try each alone.
-            self._run(media, reach.seek_ms, sound=sound)
-            self._run(media, reach.seek_ms, frames=reach.frames)
-        if self._size and reach.seek_ms > 0:
-            self._read_missed_frames(media, reach)
-        for block in blocks[1:]:
+        frames = reach.frames if self._size else None
+        with_frames = blocks[:1] if frames is not None and reach.seek_ms == 0 else []
+        if with_frames:
+            self._run(media, 0, sound=with_frames[0], frames=frames)
+            if media.pcm is None and not media.frame_indices:
+                with_frames = []  # a track that can't even be set up stops the other one too: try each alone
+        if frames is not None and not with_frames:
+            self._run(media, reach.seek_ms, frames=frames)
+            if reach.seek_ms > 0:
+                self._read_missed_frames(media, reach)
+        for block in blocks[len(with_frames) :]:
             self._read_block(media, reach, block)
         return media
 

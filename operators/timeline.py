@@ -14,7 +14,7 @@ up to 80 ms), and the frame on show at the first grid time has begun earlier."""
 class Reach:
     """What is decoded for a segment: sound in [sound_start_ms, sound_end_ms), frames at the grid indices `frames`.
 
-    Frame k is the one on show at k * frame_step_ms. `seek_ms` is where reading starts: 0 means without a seek.
+    Frame k is the one on show at k * frame_step_ms. `seek_ms` is where reading frames starts: 0 means without a seek.
     """
 
     sound_start_ms: int
@@ -38,7 +38,7 @@ def reach_of(start_ms: int, end_ms: int, duration_ms: int, decode: DecodeSetting
         sound_start_ms=sound_start_ms,
         sound_end_ms=sound_end_ms,
         frames=range(-(-frames_start_ms // step_ms), frames_end_ms // step_ms + 1),
-        seek_ms=seek_before(min(sound_start_ms, frames_start_ms)),
+        seek_ms=seek_before(frames_start_ms),
     )
 
 

@@ -26,13 +26,13 @@ class PlanSettings(Settings):
     """How a corpus is cut. Nothing here changes a label."""
 
     segment_minutes: float | None = Field(
-        None, gt=0, le=60, description="Long videos are cut so often; by default 5, or less to keep the workers busy."
+        None, gt=0, le=60, description="Long videos are cut so often; by default 4, and less towards the end."
     )
     shard_minutes: float | None = Field(
         None,
         gt=0,
         le=600,
-        description="Media a shard; by default enough shards to keep the workers busy, 2 to 60 minutes.",
+        description="Media a shard; by default 60 at most, and less towards the end, for workers to end together.",
     )
     probe_workers: int = Field(2, ge=1, le=256, description="Files whose headers are read at the same time.")
     probe_time_limit_s: float = Field(60.0, gt=0)

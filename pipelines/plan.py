@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -21,10 +21,13 @@ from pipelines.corpus import SourceFile
 MAX_SEGMENTS_PER_SHARD = 256
 """A shard of thousands of tiny files would be a coarse unit of retry."""
 
-SHARDS_PER_WORKER = 8
-"""Enough shards for the last ones not to leave workers idle for long."""
+SHARES_PER_WORKER = 3
+"""A shard is such a part of what is left for each worker: the last ones don't leave workers idle for long."""
 
-MIN_SHARD_MS, MAX_SHARD_MS = 2 * 60_000, 60 * 60_000
+MIN_SHARD_MS, MAX_SHARD_MS = 60_000, 60 * 60_000
+
+MAX_SEGMENT_MS = 4 * 60_000
+"""A segment's sound and crops are in memory together: some 15 MB."""
 
 ROWS_AT_ONCE = 10_000
 """Of a stored plan, as dictionaries: a million of them would take gigabytes."""
@@ -92,6 +95,31 @@ class Shard:
         return sum(segment.end_ms - segment.start_ms for segment in self.segments)
 
 
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long shards and segments are, by how much is left to do where they begin.
+
+    Long ones first, as every cut costs; short ones last, so that the workers end together (guided self-scheduling:
+    Polychronopoulos and Kuck 1987). Lengths that are set hold throughout.
+    """
+
+    workers: int
+    anchor_ms: int
+    set_segment_ms: int | None = None
+    set_shard_ms: int | None = None
+
+    def shard_ms(self, left_ms: int) -> int:
+        """Media a shard, at most, in ms: 1 to 60 minutes where nothing is set."""
+        if self.set_shard_ms is not None:
+            return self.set_shard_ms
+        return max(MIN_SHARD_MS, min(MAX_SHARD_MS, left_ms // (self.workers * SHARES_PER_WORKER)))
+
+    def segment_ms(self, left_ms: int) -> int:
+        """The usual length of a segment, in ms: a multiple of the anchor period."""
+        longest_ms = min(MAX_SEGMENT_MS, self.shard_ms(left_ms)) if self.set_segment_ms is None else self.set_segment_ms
+        return round_to_anchor(longest_ms, self.anchor_ms)
+
+
 def video_id(file: SourceFile) -> str:
     """16 hex digits that name one version of one file and of its transcript."""
     return video_of(file).video_id
@@ -114,11 +142,6 @@ def video_of(file: SourceFile) -> Video:
     )
 
 
-def choose_shard_ms(total_media_ms: int, workers: int) -> int:
-    """Media a shard, in ms: enough shards to keep `workers` busy, 2 to 60 minutes each."""
-    return max(MIN_SHARD_MS, min(MAX_SHARD_MS, total_media_ms // (workers * SHARDS_PER_WORKER)))
-
-
 def round_to_anchor(length_ms: int, anchor_ms: int) -> int:
     """The nearest multiple of `anchor_ms`, at least one."""
     return max(1, round(length_ms / anchor_ms)) * anchor_ms
@@ -136,31 +159,41 @@ def subtract(duration_ms: int, done: Iterable[Interval]) -> list[Interval]:
     return left
 
 
-def cut(interval: Interval, segment_ms: int) -> list[Interval]:
-    """Cut an interval every `segment_ms`; the last piece is between half and one and a half of that long."""
-    start_ms, end_ms = interval
-    count = max(1, round((end_ms - start_ms) / segment_ms))
-    edges = [start_ms + index * segment_ms for index in range(count)] + [end_ms]
-    return list(itertools.pairwise(edges))
+def cut(interval: Interval, lengths: Lengths, left_ms: int) -> list[Interval]:
+    """Cut an interval into segments; the last piece is between half and one and a half of the usual length.
 
-
-def segments_of(video: Video, done: Iterable[Interval], segment_ms: int, anchor_ms: int) -> list[Segment]:
-    """The segments of `video` that are still to be labelled, given the intervals that are done.
-
-    `segment_ms` is a multiple of `anchor_ms`. A segment's index is the number of the anchor at which it starts: unique
-    in its video whatever else is done, and however long the segments of other runs were.
+    `left_ms` is what is to be done from the interval on, itself included.
     """
+    start_ms, end_ms = interval
+    edges = [start_ms]
+    while end_ms - edges[-1] > 1.5 * (segment_ms := lengths.segment_ms(left_ms - (edges[-1] - start_ms))):
+        edges.append(edges[-1] + segment_ms)
+    return list(itertools.pairwise([*edges, end_ms]))
+
+
+def segments_of(videos: Iterable[Video], done: Mapping[str, Iterable[Interval]], lengths: Lengths) -> Iterator[Segment]:
+    """The segments that are still to be labelled, in order of uri and time, given the intervals done of videos by ids.
+
+    A segment's index is the number of the anchor at which it starts: unique in its video whatever else is done, and
+    however long the segments of other runs were.
+    """
+    to_do = [(video, _to_do(video, done.get(video.video_id, ()))) for video in sorted(videos, key=attrgetter("uri"))]
+    left_ms = sum(end_ms - start_ms for _, intervals in to_do for start_ms, end_ms in intervals)
+    for video, intervals in to_do:
+        for interval in intervals:
+            for start_ms, end_ms in cut(interval, lengths, left_ms):
+                yield Segment(video, start_ms // lengths.anchor_ms, start_ms, end_ms)
+                left_ms -= end_ms - start_ms
+
+
+def _to_do(video: Video, done: Iterable[Interval]) -> list[Interval]:
     if video.status != "ok":
-        return [] if list(done) else [Segment(video, 0, 0, 0)]
-    return [
-        Segment(video, start_ms // anchor_ms, start_ms, end_ms)
-        for interval in subtract(video.duration_ms, done)
-        for start_ms, end_ms in cut(interval, segment_ms)
-    ]
+        return [] if list(done) else [(0, 0)]
+    return subtract(video.duration_ms, done)
 
 
-def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str, attempt: str = "") -> list[Shard]:
-    """Pack segments into shards of about `shard_ms`, neighbours together, in order of uri and time.
+def pack(segments: Iterable[Segment], lengths: Lengths, recipe_id: str, attempt: str = "") -> list[Shard]:
+    """Pack segments into shards, neighbours together, in order of uri and time.
 
     attempt: of another attempt at segments that have failed, a word that tells it from the first: its shards have it in
     their ids, as their files must not replace those of the first.
@@ -168,11 +201,15 @@ def pack(segments: Iterable[Segment], shard_ms: int, recipe_id: str, attempt: st
     shards: list[Shard] = []
     current: list[Segment] = []
     current_ms = 0
-    for segment in sorted(segments, key=lambda item: (item.video.uri, item.start_ms)):
+    in_order = sorted(segments, key=lambda item: (item.video.uri, item.start_ms))
+    left_ms = sum(segment.end_ms - segment.start_ms for segment in in_order)
+    shard_ms = lengths.shard_ms(left_ms)
+    for segment in in_order:
         length_ms = segment.end_ms - segment.start_ms
         if current and (current_ms + length_ms > shard_ms or len(current) == MAX_SEGMENTS_PER_SHARD):
             shards.append(_shard(current, recipe_id, attempt))
-            current, current_ms = [], 0
+            left_ms -= current_ms
+            current, current_ms, shard_ms = [], 0, lengths.shard_ms(left_ms)
         current.append(segment)
         current_ms += length_ms
     if current:

@@ -17,23 +17,17 @@ from pipelines.corpus import Corpus, SourceFile
 from pipelines.errors import JobError
 from pipelines.plan import (
     Interval,
+    Lengths,
     PlanError,
-    Segment,
     Shard,
     Video,
-    choose_shard_ms,
     failed_video,
     from_table,
     pack,
-    round_to_anchor,
     segments_of,
     video_id,
     video_of,
 )
-
-MAX_SEGMENT_MS = 5 * 60_000
-"""A segment's sound and crops are in memory together: some 20 MB."""
-
 
 _OF_SEGMENTS = frozenset(("status", "reason", "retryable", "transcript"))
 """What the ledger says of each segment by these names isn't what was planned of the video."""
@@ -104,8 +98,8 @@ def make_plan(
     done = set(pc.unique(ours["video_id"]).to_pylist())
     new = probe_files((file for name, file in in_corpus.items() if name not in done and name not in covered), config)
     videos = [*known, *new]
-    segments = _cut_all(videos, covered, _segment_ms(_total_ms(ours, videos), config, workers), config)
-    shards = [*kept, *pack(segments, _shard_ms(segments, config, workers), recipe_id, _attempt(again))]
+    lengths = _lengths(config, workers)
+    shards = [*kept, *pack(segments_of(videos, covered, lengths), lengths, recipe_id, _attempt(again))]
 
     to_do = {item.video.video_id for shard in shards for item in shard.segments}
     return JobPlan(
@@ -179,42 +173,17 @@ def _known_videos(committed: pa.Table, kept: Iterable[Shard]) -> dict[str, Video
     return known | {item.video.video_id: item.video for shard in kept for item in shard.segments}
 
 
-def _cut_all(
-    videos: Iterable[Video], covered: Mapping[str, list[Interval]], segment_ms: int, config: Config
-) -> list[Segment]:
-    """The segments still to be planned."""
-    return [
-        item
-        for video in videos
-        for item in segments_of(video, covered.get(video.video_id, []), segment_ms, config.windows.anchor_ms)
-    ]
+def _lengths(config: Config, workers: int) -> Lengths:
+    return Lengths(
+        workers,
+        config.windows.anchor_ms,
+        set_segment_ms=_milliseconds(config.plan.segment_minutes),
+        set_shard_ms=_milliseconds(config.plan.shard_minutes),
+    )
 
 
-def _segment_ms(total_ms: int, config: Config, workers: int) -> int:
-    """How long segments are; shorter where the corpus, of `total_ms`, is too small to keep the workers busy."""
-    if config.plan.segment_minutes:
-        wanted_ms = int(config.plan.segment_minutes * 60_000)
-    else:
-        wanted_ms = min(MAX_SEGMENT_MS, _shard_ms_for(total_ms, config, workers))
-    return round_to_anchor(wanted_ms, config.windows.anchor_ms)
-
-
-def _total_ms(ours: pa.Table, videos: Iterable[Video]) -> int:
-    """Milliseconds of the whole corpus, done or not: of the ledger's rows of it, and of the videos to do."""
-    durations = {video.video_id: video.duration_ms for video in videos}
-    finished = ours.filter(pc.invert(pc.is_in(ours["video_id"], pa.array(durations, pa.string()))))
-    by_video = finished.group_by("video_id").aggregate([("duration_ms", "max")])
-    return sum(durations.values()) + (pc.sum(by_video["duration_ms_max"]).as_py() or 0)
-
-
-def _shard_ms(segments: Iterable[Segment], config: Config, workers: int) -> int:
-    return _shard_ms_for(sum(item.end_ms - item.start_ms for item in segments), config, workers)
-
-
-def _shard_ms_for(total_ms: int, config: Config, workers: int) -> int:
-    if config.plan.shard_minutes:
-        return int(config.plan.shard_minutes * 60_000)
-    return choose_shard_ms(total_ms, workers)
+def _milliseconds(minutes: float | None) -> int | None:
+    return None if minutes is None else int(minutes * 60_000)
 
 
 def _replaced(committed: pa.Table, in_corpus: Mapping[str, SourceFile]) -> frozenset[str]:

@@ -32,7 +32,7 @@ def test_segments_cover_the_media_and_neighbours_overlap(
     inside = range(-(-start_ms // step_ms), -(-end_ms // step_ms))
     assert set(inside) <= set(reach.frames)
     assert all(0 <= frame * step_ms < duration_ms for frame in (*reach.frames[:1], *reach.frames[-1:]))
-    assert 0 <= reach.seek_ms <= reach.sound_start_ms
+    assert 0 <= reach.seek_ms <= max(0, start_ms - WINDOWS.anchor_search_ms)
 
     blocks = sound_blocks(reach.sound_start_ms, reach.sound_end_ms, WINDOWS)
     assert blocks[0][0] == reach.sound_start_ms

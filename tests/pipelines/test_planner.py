@@ -12,7 +12,7 @@ from operators.write import Target, Write
 from pipelines import ledger, planner, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, SourceFile
-from pipelines.plan import Shard, Video, pack, to_table
+from pipelines.plan import Lengths, Shard, Video, pack, to_table
 from pipelines.planner import JobPlan, make_plan
 from tests.tables import inferred
 
@@ -165,7 +165,8 @@ def test_a_video_whose_parts_are_done_is_whole_even_if_a_part_is_planned_anew(tm
     first = a_plan(store)
     begin(store, first, finished_at=runs.now())
     commit(store, first.shards)
-    part = pack(first.shards[1].segments, 3_600_000, "r1", "again")  # a retry of one shard, which was cut short
+    whole = Lengths(1, 20_000, set_shard_ms=3_600_000)
+    part = pack(first.shards[1].segments, whole, "r1", "again")  # a retry of one shard, which was cut short
     begin(store, replace(first, shards=tuple(part)))
     assert [shard.shard_id for shard in a_plan(store).shards] == [shard.shard_id for shard in part]
 
