@@ -132,6 +132,16 @@ def write_start(video: Path, target: Path, seconds: float) -> None:
     _ffmpeg(["-i", str(video), "-map", "0", "-c", "copy", "-t", f"{seconds:g}", str(target)])
 
 
+def write_pieces(video: Path, into: Path, seconds: int) -> list[Path]:
+    """A video in pieces of so many seconds, each from the key frame before; nothing is encoded anew."""
+    pieces = []
+    for start_s in range(0, round(_length_s(video)), seconds):
+        pieces.append(into / f"{start_s}.mp4")
+        tracks = ["-ss", str(start_s), "-i", str(video), "-map", "0", "-c", "copy", "-t", str(seconds)]
+        _ffmpeg([*tracks, str(pieces[-1])])
+    return pieces
+
+
 def _length_s(path: Path) -> float:
     """How long a video is; 0 without picture or sound, and for what is no media."""
     try:

@@ -35,7 +35,7 @@ from rich.console import Console
 from benchmarks.alone import measured_alone, per_media_s
 from benchmarks.compare import TOLERANCE, compare, differences
 from benchmarks.compare import show as show_comparison
-from benchmarks.footage import FULL_HD, HD, Corpus, Format, write_corpus, write_start
+from benchmarks.footage import FULL_HD, HD, Corpus, Format, write_corpus, write_pieces, write_start
 from benchmarks.light import Light, measure_light, median_light, reached
 from benchmarks.machine import this_machine
 from benchmarks.speed_plot import plot
@@ -55,8 +55,8 @@ class Part(str, Enum):
 
 SHAPE: dict[Format, tuple[float, int]] = {HD: (2 / 3, 6), FULL_HD: (1 / 3, 3)}
 """Of each format its share of the minutes, and the number of its videos."""
-LIGHT_S, LIGHT_VIDEOS = 60.0, 3
-"""What the light is measured on: the beginnings of so many videos."""
+LIGHT_S = 60
+"""The light is measured on the first video, which shows all clips, in pieces that are labelled without a cut."""
 BASELINE = Path(__file__).with_name("baseline.json")
 T = TypeVar("T")
 
@@ -176,10 +176,7 @@ def measure_rounds(corpus: Corpus, parts: Collection[Part], runs: int, workers: 
     """Measure so many times what is wanted, in turns."""
     rounds, name = Rounds(), corpus.format.name
     with tempfile.TemporaryDirectory(prefix="fv2es-speed-") as temporary:
-        sample = []
-        for number, video in enumerate(corpus.videos[:: max(1, len(corpus.videos) // LIGHT_VIDEOS)]):
-            sample.append(Path(temporary, f"{number}.mp4"))
-            write_start(video, sample[-1], LIGHT_S)
+        sample = write_pieces(corpus.videos[0], Path(temporary), LIGHT_S)
         for number in range(runs):
             out = Path(temporary, f"out-{number}")
             if Part.WHOLE in parts:

@@ -23,7 +23,9 @@ from models.voice import VoiceBranch, VoiceConfig, VoiceEnsemble, build_voice, p
 from models.weights_file import WeightsError, load_strictly, load_weights
 from models.whisper_states import WhisperStates
 
-FACES_PER_PASS = 256  # of the face network; bounds memory, whatever the batch
+FACES_PER_PASS = {"cpu": 64, "cuda": 256}
+"""Of the face network, by kind of device: bounds memory, whatever the batch. On a CPU more is no faster, and what its
+layers give is so large that the system clears it anew each time."""
 
 TEXT_LENGTHS = (16, 32, 64, MAX_TOKENS)
 VOICE_LENGTHS_S = (2, 4, 6, 8, 10, 16, 26)  # utterances are 1 to 10 s; none is longer than 26 s
@@ -213,9 +215,10 @@ class EmotionModel:
 
     def _embed(self, crops: Tensor) -> Tensor:
         """uint8 RGB [F, 48, 48, 3] -> [F, widths[-1]] on the device, in passes of at most FACES_PER_PASS."""
-        shapes = self._shapes(FACES_PER_PASS, ())
+        per_pass = FACES_PER_PASS[torch.device(self.execution.device).type]
+        shapes = self._shapes(per_pass, ())
         embedded = []
-        for part in crops.split(FACES_PER_PASS):
+        for part in crops.split(per_pass):
             missing = shapes.count(len(part)) - len(part) if shapes else 0
             padded = torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) if missing else part
             embedded.append(self._run_crops(padded)[: len(part)])

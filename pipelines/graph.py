@@ -84,7 +84,7 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     """
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     quiet = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0"}
-    memory = {"MALLOC_ARENA_MAX": 1, "MALLOC_MMAP_THRESHOLD_": 32 << 20, "MALLOC_TRIM_THRESHOLD_": 512 << 20}
+    memory = {"MALLOC_ARENA_MAX": 1, "MALLOC_MMAP_MAX_": 0, "MALLOC_TRIM_THRESHOLD_": 2 << 30}
     caches = {"MPLCONFIGDIR": str(temporary / "matplotlib")} if temporary else {}
     return dict.fromkeys(threads, "1") | quiet | {name: str(value) for name, value in memory.items()} | caches
 

@@ -14,7 +14,7 @@ from pipelines.config import Config
 from pipelines.errors import SettingsError
 from pipelines.gpus import decoders_on_gpu
 
-LABELLING_VERSION = 1
+LABELLING_VERSION = 2
 """Raised whenever our own code changes a label for the same settings and weights."""
 
 VOICE_ENCODER = "whisper-tiny.en"

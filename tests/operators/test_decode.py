@@ -249,6 +249,43 @@ def test_a_change_of_the_picture_in_mid_stream(tmp_path: Path) -> None:
     assert set(range(0, 8000, 500)) - set(times_ms) <= {0, 4000}  # sound comes first, by 21 ms of AAC's priming
 
 
+def test_pictures_are_the_same_before_and_behind_a_change_of_the_colours(tmp_path: Path) -> None:
+    """Joined videos may tell their range of brightness each: what is seen doesn't depend on where reading began."""
+    parts = []
+    colours = [f"-color{name}" for name in ("space", "_primaries", "_trc")]
+    for number, (range_, seconds) in enumerate((("tv", 5), ("pc", 5), ("tv", 40))):
+        parts.append(tmp_path / f"{number}.mp4")
+        source = ("-f", "lavfi", "-i", f"testsrc2=s=200x120:r=25:d={seconds}", "-vf", f"scale=out_range={range_}")
+        tags = [word for colour in colours for word in (colour, "bt709")]
+        ffmpeg(*source, *H264, *tags, "-color_range", range_, parts[-1])
+    joined = tmp_path / "joined.mp4"
+    (tmp_path / "parts.txt").write_text("".join(f"file '{part}'\n" for part in parts))
+    ffmpeg("-f", "concat", "-safe", "0", "-i", tmp_path / "parts.txt", "-c", "copy", joined)
+    (whole,) = pictures_of(planned_rows(joined))
+    for segment in pictures_of(planned_rows(joined, [40_000])):
+        assert len(segment) > 20
+        assert [time_ms for time_ms in segment if not np.array_equal(segment[time_ms], whole[time_ms])] == []
+
+
+def pictures_of(rows: list[dict]) -> list[dict[int, np.ndarray]]:
+    """By segment, what the detector is shown, by time in ms."""
+
+    class Keep:
+        def __init__(self) -> None:
+            self.seen: list[np.ndarray] = []
+
+        def detect(self, frames: np.ndarray) -> list:
+            self.seen += list(frames.copy())
+            return [[] for _ in frames]
+
+    found = []
+    for row in rows:
+        detector = Keep()
+        (decoded,) = decode_rows([row], DecodeSettings(max_side_px=100), detector)
+        found.append(dict(zip(decoded["frame_times_ms"], detector.seen, strict=True)))
+    return found
+
+
 def test_decoding_is_stopped_at_its_time_limit(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in ffmpeg that writes a little and then hangs, with a child that must die too."""
     script = tmp_path / "ffmpeg"
