@@ -27,7 +27,7 @@ from operators.script_fit import check
 from operators.transcripts import parse
 from pipelines.config import load
 from pipelines.errors import SettingsError
-from pipelines.plan import PlanError, Video, from_table, pack, segments_of, to_table
+from pipelines.plan import Lengths, PlanError, Video, from_table, pack, segments_of, to_table
 from tests.fuzzing import CUES, PLAN_CELLS, SUFFIXES, TRANSCRIPTS, YAML_TEXTS
 
 EXAMPLES_AT_ONCE = 1_000
@@ -62,7 +62,8 @@ def plans(change: tuple[int, str, Any]) -> None:
     """A plan in which one value is another gives the same shards or a PlanError."""
     row, name, value = change
     videos = [Video(f"/{n}.mp4", n, "1", 50_000, 64, 48, 25.0, "h264", "aac") for n in range(3)]
-    shards = pack([s for v in videos for s in segments_of(v, [], ANCHOR_MS, ANCHOR_MS)], 60_000, "r")
+    lengths = Lengths(1, ANCHOR_MS, set_segment_ms=ANCHOR_MS, set_shard_ms=60_000)
+    shards = pack(segments_of(videos, {}, lengths), lengths, "r")
     rows = to_table(shards).to_pylist()
     rows[row % len(rows)][name] = value
     with suppress(PlanError, pa.ArrowException, OverflowError, TypeError, ValueError):

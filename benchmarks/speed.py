@@ -8,7 +8,7 @@ Footage: real clips, looped, as 720p30 (two thirds of the minutes) and 1080p30; 
     whole       `fv2es label` from the start of its process to its last commit, for each format, medians of the runs;
                 start-up by itself, on clips of a second
     ray         the same on Ray, for 720p30: what a machine of a cluster does
-    light       each stage's kernel alone, flat out, on a minute of three videos of each format: see `benchmarks.light`
+    light       each stage's kernel alone, flat out, on the first video of each format: see `benchmarks.light`
     two-step    the same operators with features stored between two steps, on the first 720p30 video
     reference   the reference's way, on the first --reference-seconds of that video: it holds every frame in memory
 

@@ -28,7 +28,7 @@ def test_one_option_of_the_input_is_all_that_differs() -> None:
     assert at < hardware.index("-i")
     assert hardware[:at] + hardware[at + 2 :] == software
     filters = hardware[hardware.index("-vf") + 1]
-    assert filters == "fps=fps=1000/500:round=up,trim=start_pts=2:end_pts=5,scale=640:360:flags=area"
+    assert filters == "fps=fps=1000/500:round=up,trim=start_pts=2:end_pts=5,scale=640:360:flags=area,format=rgb24"
     assert "-hwaccel_output_format" not in hardware  # frames come back, and are turned upright as ever
 
 

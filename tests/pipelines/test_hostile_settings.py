@@ -15,7 +15,7 @@ from operators.schema import PLANNED
 from pipelines.config import Config, load
 from pipelines.corpus import Corpus
 from pipelines.errors import JobError, SettingsError
-from pipelines.plan import PlanError, from_table, pack, segments_of, to_table
+from pipelines.plan import Lengths, PlanError, from_table, pack, segments_of, to_table
 from pipelines.planner import make_plan
 from tests.fuzzing import PLAN_CELLS, YAML_TEXTS
 from tests.pipelines.test_plan import ANCHOR_MS, a_video
@@ -77,7 +77,8 @@ def test_any_text_is_settings_or_one_error(tmp_path_factory: pytest.TempPathFact
 
 def a_plan() -> pa.Table:
     videos = [a_video(number, 50_000) for number in range(3)]
-    return to_table(pack([s for v in videos for s in segments_of(v, [], 20_000, ANCHOR_MS)], 60_000, "r"))
+    lengths = Lengths(1, ANCHOR_MS, set_segment_ms=20_000, set_shard_ms=60_000)
+    return to_table(pack(segments_of(videos, {}, lengths), lengths, "r"))
 
 
 @given(PLAN_CELLS)
