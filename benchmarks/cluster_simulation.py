@@ -18,11 +18,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.simulated_cluster import Cluster, Costs, Simulation, Work
+from operators.settings import WindowSettings
+from pipelines.plan import Lengths
+
+ANCHOR_MS = WindowSettings().anchor_ms
 
 
 def measured_costs(out: Path) -> Costs:
@@ -43,12 +48,24 @@ ROUGH: dict[str, float] = {"losses_per_hour": 0.05, "late": 0.1, "slow": 0.02}
 UNEVEN = {"spread": 0.3, "heavy": 0.01}
 
 
-def scenarios(nodes: list[int], hours: float, shard_minutes: float, cores: int) -> Iterator[tuple[str, Cluster, Work]]:
+def scenarios(
+    nodes: list[int], hours: float, shard_minutes: float | None, cores: int
+) -> Iterator[tuple[str, Cluster, Work]]:
     """Each size of cluster, calm and with all that goes wrong."""
-    shards = round(hours * 60 / shard_minutes)
     for count in nodes:
-        yield "calm", Cluster(count, cores), Work(shards, shard_minutes * 60)
-        yield "rough", Cluster(count, cores, **ROUGH), Work(shards, shard_minutes * 60, **UNEVEN)
+        shards_s = planned_s(hours, count * cores, shard_minutes)
+        yield "calm", Cluster(count, cores), Work(len(shards_s), shards_s)
+        yield "rough", Cluster(count, cores, **ROUGH), Work(len(shards_s), shards_s, **UNEVEN)
+
+
+def planned_s(hours: float, workers: int, shard_minutes: float | None) -> np.ndarray:
+    """Seconds of video of each shard, of one endless video: as the planner makes them where nothing is set."""
+    lengths = Lengths(workers, ANCHOR_MS, set_shard_ms=None if shard_minutes is None else round(shard_minutes * 60_000))
+    left_ms, shards = round(hours * 3_600_000), []
+    while left_ms > 0:
+        shards.append(min(left_ms, lengths.shard_ms(left_ms)))
+        left_ms -= shards[-1]
+    return np.array(shards) / 1000
 
 
 def show(results: list[dict[str, Any]]) -> None:
@@ -95,7 +112,9 @@ def plot(results: list[dict[str, Any]], file: Path) -> None:
 def main(
     nodes: Annotated[list[int] | None, typer.Option(help="Repeat it; by default 1, 10, 100, 1,000.")] = None,
     hours: Annotated[float, typer.Option(help="Of video.")] = 1_000_000,
-    shard_minutes: Annotated[float, typer.Option(help="Of video, a shard.")] = 30,
+    shard_minutes: Annotated[
+        float | None, typer.Option(help="Of video, a shard; by default as `fv2es plan` makes them.")
+    ] = None,
     cores: Annotated[int, typer.Option(help="A machine.")] = 8,
     segments: Annotated[Path | None, typer.Option(help="An output whose ledger gives the stages' costs.")] = None,
     plot_to: Annotated[Path | None, typer.Option("--plot", help="Draw into this file.")] = None,

@@ -68,18 +68,23 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done. Shards differ by `spread` (standard deviation of the logarithm of their cost).
+    """What is to be done: shards of `shard_s` of video, all of them or each.
 
-    `heavy` of them cost more than they look, by a factor of Pareto's distribution with the exponent `heavy_exponent`,
-    at most `heavy_most`.
+    They differ by `spread` (standard deviation of the logarithm of their cost). `heavy` of them cost more than they
+    look, by a factor of Pareto's distribution with the exponent `heavy_exponent`, at most `heavy_most`.
     """
 
     shards: int
-    shard_s: float = 1800.0
+    shard_s: float | np.ndarray = 1800.0
     spread: float = 0.0
     heavy: float = 0.0
     heavy_exponent: float = 1.5
     heavy_most: float = 10.0
+
+    @property
+    def media_s(self) -> float:
+        """Seconds of video of all shards."""
+        return float(np.broadcast_to(self.shard_s, self.shards).sum(dtype=np.float64))
 
     def factors(self, rng: np.random.Generator) -> np.ndarray:
         """What each shard costs, as a multiple of the mean: float32, [shards]."""
@@ -173,7 +178,7 @@ class Simulation:
         self._driver_free = self._driver_busy = 0.0
         self._lost_s = self._up_s = 0.0
         self._in_flight = 0
-        self._outcome = Outcome(cluster.nodes, work.shards, work.shards * work.shard_s / 3600)
+        self._outcome = Outcome(cluster.nodes, work.shards, work.media_s / 3600)
 
     def run(self) -> Outcome:
         """Simulate until every shard is committed."""
@@ -339,8 +344,8 @@ class Simulation:
 
 DRIVER_GB, DRIVER_BYTES_A_SEGMENT = 0.2, 2_000
 """By `benchmarks.scale`, where a video is one segment; Ray's own comes on top."""
-SEGMENTS_AN_HOUR = 12
-"""Segments last five minutes, or as long as a shorter video."""
+SEGMENTS_AN_HOUR = 15
+"""Segments last four minutes, or as long as a shorter video."""
 
 
 def driver_memory_gb(hours_of_video: float) -> float:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.cluster_simulation import planned_s
 from benchmarks.simulated_cluster import Cluster, Costs, Outcome, Simulation, Work
 
 BARE = Costs(driver_s=0.0, write_s=0.0, start_s=0.0)
@@ -54,6 +55,15 @@ def test_a_slow_driver_sets_the_pace() -> None:
 def test_ten_machines_are_ten_times_as_fast() -> None:
     one, ten = (run(Cluster(count), Work(8_000, 600)) for count in (1, 10))
     assert ten.speed == pytest.approx(10 * one.speed, rel=0.02)
+
+
+def test_shards_as_they_are_planned_end_together() -> None:
+    planned, equal = (planned_s(2_000, 160, minutes) for minutes in (None, 60))
+    assert planned.sum() == equal.sum() == 2_000 * 3_600
+    assert (planned.max(), planned[-2:].max()) == (3_600, 60)
+    cluster, uneven = Cluster(20), {"spread": 0.3, "heavy": 0.01}
+    tails = [run(cluster, Work(len(shards_s), shards_s, **uneven)).tail_hours for shards_s in (planned, equal)]
+    assert tails[0] < tails[1] / 4
 
 
 def test_what_losses_cost_is_what_the_page_on_sizing_says() -> None:
