@@ -18,7 +18,7 @@ from operators.ffmpeg import find_ffmpeg
 from operators.process import OUT_OF_MEMORY, TOO_LARGE
 from operators.remote import clean
 from operators.schema import CROP_BYTES, DECODED, FACE, FAILED, PCM_RATE_HZ
-from operators.segment_media import PCM_SAMPLE_BYTES, SegmentMedia, SegmentReader
+from operators.segment_media import FRAMES_AT_ONCE, PCM_SAMPLE_BYTES, SegmentMedia, SegmentReader
 from operators.settings import DecodeSettings, LimitSettings, WindowSettings
 from operators.sources import SourceVersion, StorageOptions, is_local, media_url, source_version
 from operators.timeline import reach_of, scaled_size, sound_blocks
@@ -51,6 +51,7 @@ class Decode:
         faces: finds and cuts out faces.
         storage_options: fsspec's, for uris that are not local paths.
         limits: what a file may ask for.
+        frames_at_once: that `faces` are given: more than a few are for a GPU.
 
     Raises:
         nvdec.HardwareError: the settings want a GPU to decode, and there is none.
@@ -63,8 +64,10 @@ class Decode:
         faces: FaceDetector,
         storage_options: StorageOptions | None = None,
         limits: LimitSettings | None = None,
+        frames_at_once: int = FRAMES_AT_ONCE,
     ) -> None:
         self._decode = decode
+        self._frames_at_once = frames_at_once
         self._windows = windows
         self._faces = faces
         self._storage_options = storage_options
@@ -110,7 +113,8 @@ class Decode:
             size = scaled_size(row["width"], row["height"], self._decode.max_side_px)
         has_sound = row["audio_codec"] is not None
         on_gpu = nvdec.decodes(self._decode, row["video_codec"])
-        reader = SegmentReader(self._binary, url, size, has_sound, self._decode, self._limits, self._faces, on_gpu)
+        how = (self._decode, self._limits, self._faces, on_gpu, self._frames_at_once)
+        reader = SegmentReader(self._binary, url, size, has_sound, *how)
         reach = reach_of(start_ms, end_ms, duration_ms, self._decode, self._windows)
         return reader.read(reach, sound_blocks(reach.sound_start_ms, reach.sound_end_ms, self._windows))
 

@@ -18,7 +18,7 @@ from operators.settings import DecodeSettings, LimitSettings
 from operators.timeline import Reach, seek_before
 
 FRAMES_AT_ONCE = 4
-"""Frames a call of the detector: on a CPU core more is no faster, they only leave its cache."""
+"""Frames a call of a detector on a CPU core: more is no faster, they only leave its cache."""
 
 FAR_SEEK_MS = 30_000
 """How much further back the frames are looked for that a seek has missed."""
@@ -53,6 +53,7 @@ class SegmentReader:
         size: width and height that frames are scaled to; None without video.
         has_sound: whether there is a sound track.
         on_gpu: whether its video is decoded by NVDEC.
+        frames_at_once: that the face detector is given.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class SegmentReader:
         limits: LimitSettings,
         faces: FaceDetector,
         on_gpu: bool = False,
+        frames_at_once: int = FRAMES_AT_ONCE,
     ) -> None:
         self._on_gpu = on_gpu
+        self._frames_at_once = frames_at_once
         self._binary = binary
         self._url = url
         self._size = size
@@ -169,7 +172,7 @@ class SegmentReader:
             )
             with process:
                 if readers and self._size is not None:
-                    self._look(media, read_frames(readers[0], readers[1], self._size))
+                    self._look(media, read_frames(readers[0], readers[1], self._size, self._frames_at_once))
         if sound is not None and process.stdout:
             media.pcm, media.pcm_start_ms = process.stdout, sound[0]
         media.timed_out |= process.timed_out
@@ -202,13 +205,15 @@ class SegmentReader:
             media.faces_s += time.monotonic() - started
 
 
-def read_frames(pixels: IO[bytes], times: IO[bytes], size: tuple[int, int]) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Yield (grid indices, frames uint8 RGB [n, H, W, 3]), n <= FRAMES_AT_ONCE, as they come.
+def read_frames(
+    pixels: IO[bytes], times: IO[bytes], size: tuple[int, int], at_once: int
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield (grid indices, frames uint8 RGB [n, H, W, 3]), n <= `at_once`, as they come.
 
     `times` has a line with the grid index of each frame, written before the frame. The array is reused: take copies.
     """
     width, height = size
-    buffer = np.empty((FRAMES_AT_ONCE, height, width, 3), np.uint8)
+    buffer = np.empty((at_once, height, width, 3), np.uint8)
     indices: list[int] = []
     last = -1
     while True:
@@ -219,7 +224,7 @@ def read_frames(pixels: IO[bytes], times: IO[bytes], size: tuple[int, int]) -> I
             if index > last:
                 indices.append(index)
                 last = index
-        if len(indices) == FRAMES_AT_ONCE or (indices and not whole):
+        if len(indices) == at_once or (indices and not whole):
             yield indices, buffer[: len(indices)]
             indices = []
         if not whole:

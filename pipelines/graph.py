@@ -101,19 +101,23 @@ def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
     from operators.decode import Decode
     from operators.faces import FaceDetector
     from operators.nvdec import HardwareError
+    from operators.segment_media import FRAMES_AT_ONCE
 
+    frames_at_once = FRAMES_AT_ONCE
     if device == "cpu":
         faces = FaceDetector.load(config.faces, weights.detector)
     else:
         from models.device import Execution
-        from models.retinaface_gpu import load_on_gpu
+        from models.retinaface_gpu import FRAMES_A_PASS, load_on_gpu
+
+        frames_at_once = FRAMES_A_PASS
 
         execution = Execution.on(device, graphs=config.infer.graphs)
         published = weights.gpu_detector or weights.detector
         detector = load_on_gpu(config.faces.detector, published, execution, quick_side_px=config.faces.quick_side_px)
         faces = FaceDetector(config.faces, detector)
     try:
-        return Decode(config.decode, config.windows, faces, limits=config.limits)
+        return Decode(config.decode, config.windows, faces, limits=config.limits, frames_at_once=frames_at_once)
     except HardwareError as error:
         raise JobError(str(error)) from error
 

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pytest
 
 from operators import ffmpeg as our_ffmpeg
+from operators.decode import Decode
+from operators.faces import Face
 from operators.process import Process
-from operators.settings import DecodeSettings
+from operators.schema import PLANNED
+from operators.settings import DecodeSettings, WindowSettings
 from tests.media import AAC, H264, beep_source, ffmpeg, flash_source, make_flash_beep
 from tests.operators.decoding import Brightness, brightness_of, decode_rows, pcm_of, planned_rows
 
@@ -265,6 +269,26 @@ def test_pictures_are_the_same_before_and_behind_a_change_of_the_colours(tmp_pat
     for segment in pictures_of(planned_rows(joined, [40_000])):
         assert len(segment) > 20
         assert [time_ms for time_ms in segment if not np.array_equal(segment[time_ms], whole[time_ms])] == []
+
+
+def test_a_detector_on_a_gpu_is_given_more_frames_at_once_and_the_same_ones(tmp_path: Path) -> None:
+    moving = tmp_path / "moving.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=3", *H264, moving)
+    batches: dict[int, list[int]] = {4: [], 16: []}
+
+    class Counting(Brightness):
+        def detect(self, frames: np.ndarray) -> list[list[Face]]:
+            batches[at_once].append(len(frames))
+            return super().detect(frames)
+
+    table = pa.Table.from_pylist(planned_rows(moving), schema=PLANNED)
+    found = []
+    for at_once in batches:
+        decode = Decode(DecodeSettings(frame_step_ms=40), WindowSettings(), Counting(), frames_at_once=at_once)
+        found.append(decode(table).select(["frame_times_ms", "faces"]))
+    assert found[0].equals(found[1])
+    assert max(batches[4]) == 4
+    assert 4 < max(batches[16]) <= 16
 
 
 def pictures_of(rows: list[dict]) -> list[dict[int, np.ndarray]]:
