@@ -26,7 +26,7 @@ from apache_beam.utils.shared import Shared
 
 from pipelines.arrivals import Arrivals
 from pipelines.beam_args import runs_here
-from pipelines.errors import JobError
+from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator, Stage, process_environment
 from pipelines.logs import last_lines
 
@@ -224,4 +224,4 @@ class _Process:
         if known := _KNOWN_ERROR.search(error):
             raise JobError(known[1])
         # The last line of Beam's account is the error itself; what comes before tells a developer where.
-        raise JobError(f"{error.strip().splitlines()[-1]}\n\nThe whole account:\n{error}")
+        raise JobError(with_account(error))

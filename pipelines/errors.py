@@ -20,5 +20,10 @@ class JobError(Exception):
     """The job as a whole can't go on."""
 
 
+def with_account(account: str) -> str:
+    """What a fault of the code is told by: the last line of its traceback, then all of it."""
+    return f"{account.strip().splitlines()[-1]}\n\nThe whole account:\n{account}"
+
+
 class OutputInUseError(Exception):
     """Another run holds the output. The message says who, and until when."""

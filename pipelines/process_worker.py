@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 import pyarrow as pa
 
 from operators.commit import OutputError
-from pipelines.errors import JobError
+from pipelines.errors import JobError, with_account
 from pipelines.graph import WORKER_NICENESS, Operator
 
 READY, DONE, FAILED = b"ready", b"done", b"failed"
@@ -35,9 +35,8 @@ def main() -> None:
             pass
         except (JobError, OutputError) as error:
             _tell(job, FAILED, str(error).encode())
-        except Exception as error:  # whatever an operator may raise is an error of ours
-            whole = f"{type(error).__name__}: {error}\n\nThe whole account:\n{traceback.format_exc()}"
-            _tell(job, FAILED, whole.encode())
+        except Exception:  # whatever an operator may raise is an error of ours
+            _tell(job, FAILED, with_account(traceback.format_exc()).encode())
     os._exit(0)  # at once: libraries take a while to take leave
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from operators.commit import OutputError
 from pipelines import ray_cluster  # noqa: F401 - before Ray itself: it sets what Ray reads when it is imported
-from pipelines.errors import JobError
+from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator, Stage
 from pipelines.pools import Pool
 from pipelines.ray_metrics import StageMeter, telling_spill
@@ -87,7 +87,7 @@ def run(
         if (known := _cause(error, (JobError, OutputError))) is not None:
             raise JobError(str(known)) from error
         # The last line of Ray's account is the error itself; what comes before tells a developer where.
-        raise JobError(f"{str(error).strip().splitlines()[-1]}\n\nThe whole account:\n{error}") from error
+        raise JobError(with_account(str(error))) from error
     finally:
         spill.bytes = spilled()
 
