@@ -16,14 +16,14 @@ from pipelines.pools import Pools, pools_here
 
 Stage = Literal["decode", "faces", "transcribe", "infer"]
 
-CPU_S: dict[Stage, float] = {"decode": 0.055, "faces": 0.008, "transcribe": 0.030, "infer": 0.013}
+CPU_S: dict[Stage, float] = {"decode": 0.050, "faces": 0.008, "transcribe": 0.032, "infer": 0.012}
 """CPU-seconds for a second of 720p30: each stage's kernels with all workers at work, by `python -m benchmarks.speed` on
 2 cores of an AMD EPYC. The simulated cluster takes them from here."""
 
 FACES_IN_FULL_S = 0.041
 """The same for two frames of 640x360 that the small detector looks at in full, as large detectors always do."""
 
-MEASURED_SPEED, MEASURED_CORES = {"processes": 14.8, "ray": 12.4}, 2
+MEASURED_SPEED, MEASURED_CORES = {"processes": 17.5, "ray": 13.8}, 2
 """Of a whole command by `python -m benchmarks.speed`, start-up included: seconds of video a second, by engine."""
 
 STAYS: dict[Stage, float] = {"decode": 0.3, "faces": 0.1, "transcribe": 0.34, "infer": 0.2}

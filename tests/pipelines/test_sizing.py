@@ -40,8 +40,8 @@ def test_on_ray_it_is_what_was_measured_there_and_every_stage_has_workers_of_its
 
 
 def test_the_costs_are_those_of_the_page_on_sizing_and_of_the_simulated_cluster() -> None:
-    assert sum(CPU_S.values()) == pytest.approx(0.106)
-    assert Costs().in_all == pytest.approx(0.106)
+    assert sum(CPU_S.values()) == pytest.approx(0.102)
+    assert Costs().in_all == pytest.approx(0.102)
 
 
 def test_a_gpu_takes_the_networks_and_leaves_the_rest_to_the_cpu() -> None:
