@@ -63,7 +63,7 @@ class Cluster:
     @property
     def pools(self) -> tuple[int, int, int]:
         """Workers a machine, by stage: as `pipelines.graph` has them."""
-        return self.cores, -(-self.cores // 2), -(-self.cores // 8)
+        return self.cores, -(-self.cores // 2), -(-self.cores // 4)
 
 
 @dataclass(frozen=True)

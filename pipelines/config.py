@@ -56,7 +56,7 @@ class EngineSettings(Settings):
         None, ge=1, description="Of Ray: by default one for two workers, or as many as the GPUs have room for."
     )
     inferrers: int | None = Field(
-        None, ge=1, description="Of Ray: by default one for eight workers, or as many as the GPUs have room for."
+        None, ge=1, description="Of Ray: by default one for four workers, or as many as the GPUs have room for."
     )
     gpus: float | None = Field(
         None,

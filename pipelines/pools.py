@@ -17,7 +17,7 @@ OTHER_CPUS = 0.0001  # the least that Ray counts; what takes none may be placed 
 OTHERS_A_DECODER = 50  # and there is room for more beside each
 SMALLEST_DECODER_CPUS = 0.01
 DECODERS_A_TRANSCRIBER = 2
-DECODERS_AN_INFERRER = 8
+DECODERS_AN_INFERRER = 4
 DECODERS_A_WRITER = 64
 GROWTH = 4
 """Where no number is set, decoders wait for so many times the CPUs that there are: those of machines that join."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.pipelines.conftest import free_port
+from tests.pipelines.conftest import free_ports
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "token-of-the-tests-which-opens-the-dashboard"  # noqa: S105 - of clusters that live for a test
@@ -117,12 +117,12 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Ray prints as it likes
     os.chdir(os.environ["RAY_TMPDIR"])
-    port = free_port()
+    port, agent_port = free_ports(2)
     quiet = {"include_log_monitor": False}
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
     cluster = Cluster(
         initialize_head=True,
-        head_node_args=head | quiet | {"dashboard_agent_listen_port": free_port()},
+        head_node_args=head | quiet | {"dashboard_agent_listen_port": agent_port},
     )
     print(json.dumps({"dashboard": f"http://127.0.0.1:{port}", "gcs": cluster.address}), file=answers, flush=True)
     for number, line in enumerate(sys.stdin):

@@ -35,7 +35,7 @@ def test_without_a_gpu_it_is_what_was_measured_for_as_many_cores() -> None:
 def test_on_ray_it_is_what_was_measured_there_and_every_stage_has_workers_of_its_own() -> None:
     found = made(cpu_cores=16, engine={"engine": "ray"})
     assert found.limits["CPU"] == pytest.approx(MEASURED_SPEED["ray"] * 8)
-    assert [stage.workers for stage in found.stages] == [16, 16, 8, 2]
+    assert [stage.workers for stage in found.stages] == [16, 16, 8, 4]
     assert set(found.limits) == {"CPU", "decoders", "transcribers", "inferrers"}
 
 
