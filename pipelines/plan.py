@@ -21,8 +21,9 @@ from pipelines.corpus import SourceFile
 MAX_SEGMENTS_PER_SHARD = 256
 """A shard of thousands of tiny files would be a coarse unit of retry."""
 
-SHARES_PER_WORKER = 3
-"""A shard is such a part of what is left for each worker: the last ones don't leave workers idle for long."""
+SEGMENTS_PER_WORKER, SHARDS_PER_WORKER = 3, 6
+"""Segments and shards are such parts of what is left for each worker: the last ones don't leave workers idle for long.
+A shard has one segment at least. It is smaller in case of doubt, for the first to be committed soon."""
 
 MIN_SHARD_MS, MAX_SHARD_MS = 60_000, 60 * 60_000
 
@@ -112,12 +113,15 @@ class Lengths:
         """Media a shard, at most, in ms: 1 to 60 minutes where nothing is set."""
         if self.set_shard_ms is not None:
             return self.set_shard_ms
-        return max(MIN_SHARD_MS, min(MAX_SHARD_MS, left_ms // (self.workers * SHARES_PER_WORKER)))
+        return max(MIN_SHARD_MS, min(MAX_SHARD_MS, left_ms // (self.workers * SHARDS_PER_WORKER)))
 
     def segment_ms(self, left_ms: int) -> int:
         """The usual length of a segment, in ms: a multiple of the anchor period."""
-        longest_ms = min(MAX_SEGMENT_MS, self.shard_ms(left_ms)) if self.set_segment_ms is None else self.set_segment_ms
-        return round_to_anchor(longest_ms, self.anchor_ms)
+        segment_ms = self.set_segment_ms
+        if segment_ms is None:
+            share_ms = max(MIN_SHARD_MS, left_ms // (self.workers * SEGMENTS_PER_WORKER))
+            segment_ms = min(MAX_SEGMENT_MS, self.set_shard_ms or share_ms)
+        return round_to_anchor(segment_ms, self.anchor_ms)
 
 
 def video_id(file: SourceFile) -> str:

@@ -150,7 +150,7 @@ def test_ids_change_with_what_they_stand_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours_left", "workers", "minutes"), [(0.1, 2, 1), (0.5, 2, 5), (3, 2, 30), (1000, 16, 60), (10, 300, 1)]
+    ("hours_left", "workers", "minutes"), [(0.1, 2, 1), (0.5, 2, 2.5), (3, 2, 15), (1000, 16, 60), (10, 300, 1)]
 )
 def test_shard_size_keeps_workers_busy(hours_left: float, workers: int, minutes: float) -> None:
     assert Lengths(workers, ANCHOR_MS).shard_ms(int(hours_left * 3_600_000)) == minutes * 60_000
