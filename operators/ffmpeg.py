@@ -98,7 +98,7 @@ def frames_output(media: Any, frames: range, step_ms: int, size: tuple[int, int]
         f"fps=fps=1000/{step_ms}:round=up",
         f"trim=start_pts={frames.start}:end_pts={frames.stop}",
         f"scale={size[0]}:{size[1]}:flags=area",
-        "format=rgb24",
+        "format=rgb24",  # `pix_fmt` alone has another scaler make RGB, in another way, once the picture has changed
     ]
     options = {"stats_enc_pre:v": f"pipe:{times_fd}", "stats_enc_pre_fmt:v": "{pts}"}
     return ffmpeg.output(

@@ -84,9 +84,9 @@ def process_environment(temporary: Path | None) -> dict[str, str]:
     """
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     quiet = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0"}
-    memory = {"MALLOC_ARENA_MAX": 1, "MALLOC_MMAP_MAX_": 0, "MALLOC_TRIM_THRESHOLD_": 2 << 30}
+    memory = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 << 30)}
     caches = {"MPLCONFIGDIR": str(temporary / "matplotlib")} if temporary else {}
-    return dict.fromkeys(threads, "1") | quiet | {name: str(value) for name, value in memory.items()} | caches
+    return dict.fromkeys(threads, "1") | quiet | memory | caches
 
 
 def _sharing_gpu(build: Callable[[], Operator], share: float) -> Operator:
@@ -111,7 +111,6 @@ def _decode(config: Config, weights: AnyWeights, device: str) -> Operator:
         from models.retinaface_gpu import FRAMES_A_PASS, load_on_gpu
 
         frames_at_once = FRAMES_A_PASS
-
         execution = Execution.on(device, graphs=config.infer.graphs)
         published = weights.gpu_detector or weights.detector
         detector = load_on_gpu(config.faces.detector, published, execution, quick_side_px=config.faces.quick_side_px)
