@@ -42,6 +42,9 @@ WORKER_NICENESS = 10
 DECODE_NICENESS = 9
 """Decoders stand back behind what comes after them: else they run ahead, and at the end cores wait for one stage."""
 
+LIBRARIES = ("operators.decode", "models.retinaface_onnx", "operators.transcribe", "pocketsphinx", "operators.infer")
+"""Modules that operators consist of, or take when they need them, with all that those import in turn."""
+
 
 def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
     """decode, transcribe, infer, write."""

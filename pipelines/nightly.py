@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -100,7 +101,7 @@ class Night:
         try:
             budget = self._budget()
             prepared = self._prepare()
-            result = running.run(prepared, lambda: self._make_plan(prepared), self._watcher, self._run_id, budget)
+            result = running.run(prepared, partial(self._make_plan, prepared), self._watcher, self._run_id, budget)
         except (Exception, KeyboardInterrupt) as error:  # whatever it is, somebody waits for an account of the night
             ended_by = error
         report = self._report(prepared, result, ended_by, time.monotonic() - started)
@@ -122,7 +123,7 @@ class Night:
         made = job.assemble(self._out, self._config, "nightly", self._sources, Corpus((), 0))
         return replace(made, accounts_for_all=True)
 
-    def _make_plan(self, prepared: Job) -> JobPlan:
+    def _make_plan(self, prepared: Job, foreseen: Callable[[], None]) -> JobPlan:
         config, store, partition = self._config, prepared.store, prepared.partition
         corpus = job.corpus_of(self._sources, config, missing_too=True)
         rows = ledger.read(store, partition)
@@ -136,7 +137,7 @@ class Night:
         again = failed_rows(store, partition, everything=False)
         again = again.filter(pc.is_in(again["video_id"], pa.array(list(current.values()), pa.string())))
         where = (prepared.recipe_id, partition, config, prepared.workers)
-        plan = make_plan(replace(corpus, files=tonight), store, *where, again=again)
+        plan = make_plan(replace(corpus, files=tonight), store, *where, again=again, foreseen=foreseen)
         leaving = frozenset(name for uri in gone.files for name in known[uri])
         plan = replace(plan, videos=len(corpus.files), gone=leaving)
         failed = rows.filter(pc.is_in(rows["status"], pa.array(FAILED)))

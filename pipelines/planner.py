@@ -1,6 +1,6 @@
 """Make the plan of a run: the corpus as it is, less what is committed, with what an unfinished run had planned."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,8 +78,12 @@ def make_plan(
     config: Config,
     workers: int,
     again: pa.Table | None = None,
+    foreseen: Callable[[], None] = lambda: None,
 ) -> JobPlan:
-    """Plan a run over `corpus`. Without a store nothing is taken as done; nor are the rows `again` of the ledger."""
+    """Plan a run over `corpus`. Without a store nothing is taken as done; nor are the rows `again` of the ledger.
+
+    As soon as there will be something to do, which is long before it is known what, `foreseen` is called.
+    """
     everything = ledger.read(store, partition) if store else SEGMENTS.empty_table()
     again = SEGMENTS.empty_table() if again is None else again
     committed = ledger.without_rows(everything, again)
@@ -96,8 +100,10 @@ def make_plan(
         for name, video in _known_videos(begun, kept).items()
     ]
     done = set(pc.unique(ours["video_id"]).to_pylist())
-    new = probe_files((file for name, file in in_corpus.items() if name not in done and name not in covered), config)
-    videos = [*known, *new]
+    unknown = [file for name, file in in_corpus.items() if name not in done and name not in covered]
+    if kept or unknown:
+        foreseen()
+    videos = [*known, *probe_files(unknown, config)]
     lengths = _lengths(config, workers)
     shards = [*kept, *pack(segments_of(videos, covered, lengths), lengths, recipe_id, _attempt(again))]
 

@@ -8,13 +8,14 @@ to the end, and no stage waits for another. A worker that dies is replaced, and 
 import itertools
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import pyarrow as pa
 from pipelines.errors import JobError
 from pipelines.graph import Stage, process_environment
 from pipelines.logs import last_lines
+from pipelines.process_nursery import BEGIN, END, MESSAGE_BYTES, READY
 from pipelines.process_worker import DONE, FAILED, from_bytes, to_bytes
 
 STARTS = 3
@@ -36,58 +38,85 @@ ONLY_WHAT_IS_INSTALLED = {"PYTHONSAFEPATH": "1"}
 """For `python -m`, which else imports what lies in the folder that the job happens to be started in."""
 
 
-def run(
-    shards: Iterable[pa.Table], stages: Sequence[Stage], workers: int, temporary: Path, shows_logs: bool = False
-) -> Generator[pa.Table]:
-    """Label shards in so many processes; yields what the last stage says of each, in order of completion.
+class Crew:
+    """Worker processes for one job. They are begun by `run`; what they are forked from comes earlier if asked for.
 
     Args:
-        shards: of the plan (`operators.schema.PLANNED`).
         stages: of the labelling graph; picklable.
-        workers: processes; no more are started than there are shards.
         temporary: where they write what libraries have to say.
         shows_logs: whether what they write is shown, and not kept from people's sight.
-
-    Raises:
-        JobError: an operator has failed, or workers die again and again.
+        libraries: modules that operators need, imported once for all workers.
     """
-    planned = iter(shards)  # one after the other, as there may be very many
-    first = list(itertools.islice(planned, workers))
-    waiting = itertools.chain(first, planned)
-    begun: deque[pa.Table] = deque()  # whose workers have died
-    deaths: Counter[str] = Counter()
-    starts_lost = 0
-    begin = _beginning(pickle.dumps([stage.build for stage in stages]), temporary, shows_logs)
-    at_work: list[_Worker] = []
-    try:
-        for _ in first:
-            at_work.append(begin())
-        while at_work:
-            for worker in _with_news(at_work):
-                try:
-                    summary = worker.news()
-                except EOFError:
-                    at_work.remove(worker)
-                    said = worker.end()
-                    if worker.shard is not None:
-                        _note_death(deaths, worker.shard, said)
-                        begun.append(worker.shard)
-                    elif (starts_lost := starts_lost + 1) == STARTS:
-                        raise JobError(f"{STARTS} workers have {said} while they loaded the models.") from None
-                    at_work.append(begin())
-                    continue
-                starts_lost = 0
-                shard = begun.popleft() if begun else next(waiting, None)
-                if shard is not None:
-                    worker.take(shard)
-                else:
-                    at_work.remove(worker)
-                    worker.end()
-                if summary is not None:
-                    yield summary
-    finally:
-        for worker in at_work:
-            worker.end()
+
+    def __init__(
+        self, stages: Sequence[Stage], temporary: Path, shows_logs: bool = False, libraries: Sequence[str] = ()
+    ) -> None:
+        # Libraries apart: what operators are built of imports some by itself, in an order that may not be theirs.
+        self._content = pickle.dumps(libraries) + pickle.dumps([stage.build for stage in stages])
+        self._environment = os.environ | process_environment(temporary) | ONLY_WHAT_IS_INSTALLED
+        self._logs = None if shows_logs else temporary
+        self._numbers = itertools.count()
+        self._nursery: _Nursery | None = None
+
+    def foresee(self) -> None:
+        """There will be work: import the libraries meanwhile."""
+        self._nursery = _Nursery(self._content, self._environment, self._logs and self._logs / "workers.log")
+
+    def end(self) -> None:
+        """End all workers that there are."""
+        if self._nursery:
+            self._nursery.end()
+
+    def run(self, shards: Iterable[pa.Table], workers: int) -> Generator[pa.Table]:
+        """Label shards in so many processes; yields what the last stage says of each, in order of completion.
+
+        Args:
+            shards: of the plan (`operators.schema.PLANNED`).
+            workers: processes; no more are started than there are shards.
+
+        Raises:
+            JobError: an operator has failed, or workers die again and again.
+        """
+        planned = iter(shards)  # one after the other, as there may be very many
+        first = list(itertools.islice(planned, workers))
+        waiting = itertools.chain(first, planned)
+        begun: deque[pa.Table] = deque()  # whose workers have died
+        deaths: Counter[str] = Counter()
+        starts_lost = 0
+        try:
+            at_work = [self._begin() for _ in first]
+            while at_work:
+                for worker in _with_news(at_work):
+                    try:
+                        summary = worker.news()
+                    except EOFError:
+                        at_work.remove(worker)
+                        said = worker.end()
+                        if worker.shard is not None:
+                            _note_death(deaths, worker.shard, said)
+                            begun.append(worker.shard)
+                        elif (starts_lost := starts_lost + 1) == STARTS:
+                            raise JobError(f"{STARTS} workers have {said} while they loaded the models.") from None
+                        at_work.append(self._begin())
+                        continue
+                    starts_lost = 0
+                    shard = begun.popleft() if begun else next(waiting, None)
+                    if shard is not None:
+                        worker.take(shard)
+                    else:
+                        at_work.remove(worker)
+                        worker.end()
+                    if summary is not None:
+                        yield summary
+        finally:
+            self.end()
+
+    def _begin(self) -> "_Worker":
+        """Another worker; one that can't be had is seen to have died."""
+        if self._nursery is None or self._nursery.has_died():
+            self.foresee()
+        assert self._nursery is not None  # noqa: S101
+        return _Worker(self._nursery, self._logs and self._logs / f"worker-{next(self._numbers)}.log")
 
 
 def workers_with_room(memory_bytes: int) -> int:
@@ -108,42 +137,77 @@ def _note_death(deaths: Counter[str], shard: pa.Table, said: str) -> None:
         raise JobError(f"{deaths[shard_id]} workers have died of shard {shard_id}; the last one has {said}.")
 
 
-def _beginning(operators: bytes, temporary: Path, shows_logs: bool) -> Callable[[], "_Worker"]:
-    """What starts another worker."""
-    environment = os.environ | process_environment(temporary) | ONLY_WHAT_IS_INSTALLED
-    numbers = itertools.count()
+class _Nursery:
+    """A process of `pipelines.process_nursery`."""
 
-    def begin() -> _Worker:
-        log = None if shows_logs else temporary / f"worker-{next(numbers)}.log"
-        return _Worker(operators, environment, log)
-
-    return begin
-
-
-class _Worker:
-    """A process of `pipelines.process_worker`; `shard` is what it has been given and has not answered for."""
-
-    def __init__(self, operators: bytes, environment: dict[str, str], log: Path | None) -> None:
-        self.shard: pa.Table | None = None
-        self._is_idle = False
+    def __init__(self, content: bytes, environment: dict[str, str], log: Path | None) -> None:
         self._log = log
-        ours, theirs = socket.socketpair()
-        with theirs, log.open("wb") if log else nullcontext() as said:
+        self._is_ready = False
+        self._begun = itertools.count()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(END_LIMIT_S)
+        with theirs, _opened(log) as said:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "pipelines.process_worker", str(theirs.fileno())],
+                [sys.executable, "-m", "pipelines.process_nursery", str(theirs.fileno())],
                 stdin=subprocess.PIPE,
-                stdout=said or sys.stderr.fileno(),
+                stdout=said,
                 stderr=said,
                 pass_fds=[theirs.fileno()],
                 env=environment,
             )
+        assert self._process.stdin is not None  # noqa: S101  # a pipe was asked for
+        with suppress(BrokenPipeError), self._process.stdin as stdin:  # that it has died is seen below
+            stdin.write(content)
+
+    def has_died(self) -> bool:
+        """Whether no more workers come from it."""
+        return self._process.poll() is not None
+
+    def begin(self, connection: socket.socket, log: Path | None) -> int:
+        """Ask for a worker at the other end of a connection, which ends at once where there is none; its number."""
+        with _opened(log) as said, suppress(OSError):
+            socket.send_fds(self._socket, [BEGIN], [connection.fileno(), said])
+        return next(self._begun)
+
+    def end_worker(self, number: int) -> str:
+        """End a worker, if it hasn't ended; returns how it has."""
+        try:
+            self._socket.send(END + b" %d" % number)
+            while (answer := self._socket.recv(MESSAGE_BYTES)) == READY:
+                self._is_ready = True
+            return _how(int(answer))
+        except (OSError, ValueError):
+            return self.end()
+
+    def end(self) -> str:
+        """End it with all its workers; returns how it has ended, and the last that it said."""
+        if self._socket.fileno() >= 0:
+            ready, _, _ = select.select([self._socket], [], [], 0)
+            self._socket.close()
+            if self._is_ready or ready:  # before that it has no workers, and doesn't see that it is told to end
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(END_LIMIT_S)
+            self._process.kill()
+        return _with_last_lines(_how(self._process.wait()), self._log)
+
+
+class _Worker:
+    """A worker of a nursery; `shard` is what it has been given and has not answered for."""
+
+    def __init__(self, nursery: _Nursery, log: Path | None) -> None:
+        self.shard: pa.Table | None = None
+        self._nursery = nursery
+        self._log = log
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._number = nursery.begin(theirs, log)
         self.connection = Connection(ours.detach())
-        self._send(operators)
 
     def take(self, shard: pa.Table) -> None:
         """Give it a shard."""
-        self.shard, self._is_idle = shard, False
-        self._send(to_bytes(shard))
+        self.shard = shard
+        with suppress(OSError):  # it has died, which is seen when it is asked
+            self.connection.send_bytes(to_bytes(shard))
 
     def news(self) -> pa.Table | None:
         """What was committed of its shard; None when it has just become ready.
@@ -159,21 +223,29 @@ class _Worker:
             raise EOFError from error
         if kind == FAILED:
             raise JobError(content.decode())
-        self.shard, self._is_idle = None, True
+        self.shard = None
         return from_bytes(content) if kind == DONE else None
 
     def end(self) -> str:
-        """End it, and the decoder that it may have started; returns how it has ended, and the last that it said."""
+        """End it; returns how it has ended, and the last that it said."""
         self.connection.close()
-        if self._is_idle:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(END_LIMIT_S)
-        self._process.kill()
-        code = self._process.wait()
-        how = f"been ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        said = last_lines(self._log) if self._log else ""
-        return f"{how}\n{said}" if said else how
+        return _with_last_lines(self._nursery.end_worker(self._number), self._log)
 
-    def _send(self, content: bytes | pa.Buffer) -> None:
-        with suppress(OSError):  # it has died, which is seen when it is asked
-            self.connection.send_bytes(content)
+
+@contextmanager
+def _opened(log: Path | None) -> Iterator[int]:
+    """A descriptor to write to: of the log, or of what people see."""
+    if log is None:
+        yield sys.stderr.fileno()
+    else:
+        with log.open("ab") as file:
+            yield file.fileno()
+
+
+def _how(code: int) -> str:
+    return f"been ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+
+
+def _with_last_lines(how: str, log: Path | None) -> str:
+    said = last_lines(log) if log else ""
+    return f"{how}\n{said}" if said else how

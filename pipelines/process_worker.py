@@ -1,36 +1,31 @@
-"""A worker of `pipelines.process_engine`: `python -m pipelines.process_worker DESCRIPTOR`, of a socket to the job.
+"""A worker of `pipelines.process_engine`, which has been forked for it.
 
-The operators come pickled, then shards, one after the other; what the last operator says of each goes back, or what
-went wrong. The end of stdin is the end of the job: whatever has killed that, this goes too.
+Shards come, one after the other; what the last operator says of each goes back, or what went wrong.
 """
 
 import os
-import pickle
-import signal
-import sys
-import threading
 import traceback
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 import pyarrow as pa
 
 from operators.commit import OutputError
 from pipelines.errors import JobError, with_account
-from pipelines.graph import WORKER_NICENESS, Operator
+from pipelines.graph import Operator
 
 READY, DONE, FAILED = b"ready", b"done", b"failed"
 """Answers of a worker. Another message follows each: nothing, a table, or what went wrong."""
 
+Build = Callable[[], Operator]
 
-def main() -> None:
-    """Work until the job has no more for it."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # they are the job's to answer
-        signal.signal(number, signal.SIG_IGN)
-    os.nice(WORKER_NICENESS)
-    threading.Thread(target=_end_with_the_job, daemon=True).start()
-    with Connection(int(sys.argv[1])) as job:
+
+def work(job: Connection, builds: Iterable[Build]) -> NoReturn:
+    """Build the operators, and work until the job has no more for them."""
+    with job:
         try:
-            _work(job)
+            _work(job, builds)
         except EOFError:
             pass
         except (JobError, OutputError) as error:
@@ -54,8 +49,8 @@ def from_bytes(content: bytes) -> pa.Table:
         return stream.read_all()
 
 
-def _work(job: Connection) -> None:
-    operators: list[Operator] = [build() for build in pickle.loads(job.recv_bytes())]  # noqa: S301 - from the job
+def _work(job: Connection, builds: Iterable[Build]) -> None:
+    operators = [build() for build in builds]
     _tell(job, READY, b"")
     while True:
         table = from_bytes(job.recv_bytes())
@@ -67,12 +62,3 @@ def _work(job: Connection) -> None:
 def _tell(job: Connection, kind: bytes, what: bytes | pa.Buffer) -> None:
     job.send_bytes(kind)
     job.send_bytes(what)
-
-
-def _end_with_the_job() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Try failed segments again: the run directory has the settings, the ledger knows which."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,12 +76,12 @@ def run(prepared: Job, everything: bool, watcher: Watcher) -> Result:
         OutputInUseError, Interrupted, JobError: as `run.label`.
     """
 
-    def planned() -> JobPlan:
+    def planned(foreseen: Callable[[], None]) -> JobPlan:
         again = failed_rows(prepared.store, prepared.partition, everything)
         there = pa.array([file.uri for file in prepared.corpus.files], pa.string())
         again = again.filter(pc.is_in(again["uri"], there))
         where = (prepared.recipe_id, prepared.partition, prepared.config, prepared.workers)
-        return make_plan(prepared.corpus, prepared.store, *where, again=again)
+        return make_plan(prepared.corpus, prepared.store, *where, again=again, foreseen=foreseen)
 
     return running.run(prepared, planned, watcher)
 

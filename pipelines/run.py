@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, process_engine, runs
+from pipelines import arrivals, graph, interrupt, label_sums, lease, ledger, local_engine, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
@@ -21,6 +21,7 @@ from pipelines.job import Job
 from pipelines.lease import Lease
 from pipelines.plan import to_table, video_id
 from pipelines.planner import JobPlan, make_plan
+from pipelines.process_engine import Crew
 from pipelines.source_file import absolute
 from pipelines.storage import explained
 from pipelines.temporary import temporary_area
@@ -75,20 +76,24 @@ def label(job: Job, watcher: Watcher) -> Result:
         JobError: it can't go on.
     """
 
-    def planned() -> JobPlan:
-        return make_plan(job.corpus, job.store, job.recipe_id, job.partition, job.config, job.workers)
+    def planned(foreseen: Callable[[], None]) -> JobPlan:
+        where = (job.recipe_id, job.partition, job.config, job.workers)
+        return make_plan(job.corpus, job.store, *where, foreseen=foreseen)
 
     return run(job, planned, watcher)
 
 
 def run(
     job: Job,
-    plan_it: Callable[[], JobPlan],
+    plan_it: Callable[[Callable[[], None]], JobPlan],
     watcher: Watcher,
     run_id: str | None = None,
     budget: interrupt.Budget | None = None,
 ) -> Result:
-    """Hold the output, plan, and do what is planned; within the budget of time, if there is one."""
+    """Hold the output, plan, and do what is planned; within the budget of time, if there is one.
+
+    `plan_it` calls what it is given as soon as it knows that there is something to do: importing libraries takes long.
+    """
     started = time.monotonic()
     run_id, config = run_id or runs.new_run_id(), job.config
     watcher.begun(run_id)
@@ -102,7 +107,10 @@ def run(
             )
         with explained(job.store.root):
             ledger.settle(job.store, job.partition)
-            plan = plan_it()
+            temporary = stack.enter_context(temporary_area())
+            crew = Crew(job.stages(run_id), temporary, config.job.log_format == "json", graph.LIBRARIES)
+            stack.callback(crew.end)
+            plan = plan_it(crew.foresee if config.engine.chosen == "processes" else lambda: None)
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
             job.store.clear_temporary()
@@ -115,18 +123,30 @@ def run(
             watcher.stopping(grace_s)
 
         stop = stack.enter_context(interrupt.listening(config.job.grace_s, on_stop, budget))
-        return _Run(job, plan, run_id, held, stop, watcher).to_the_end(started)
+        return _Run(job, plan, run_id, held, stop, watcher, temporary, crew).to_the_end(started)
 
 
 class _Run:
     """One run that holds its output."""
 
-    def __init__(self, job: Job, plan: JobPlan, run_id: str, held: Lease, stop: Stop, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: JobPlan,
+        run_id: str,
+        held: Lease,
+        stop: Stop,
+        watcher: Watcher,
+        temporary: Path,
+        crew: Crew,
+    ) -> None:
         self._job = job
         self._plan = plan
         self._held = held
         self._stop = stop
         self._watcher = watcher
+        self._temporary = temporary
+        self._crew = crew
         self._superseding = ledger.Superseding(job.store, job.partition, plan.again)
         self._committed = 0
         self._remember_at = REMEMBER_AFTER
@@ -188,23 +208,20 @@ class _Run:
         """Pass the shards through the engine; returns the bytes that it spilled."""
         job = self._job
         stages = job.stages(self._state.run_id)
-        with temporary_area() as temporary:
-            tables = (to_table([shard]) for shard in self._plan.shards)
-            match job.config.engine.chosen:
-                case "ray":
-                    return self._on_ray(stages, tables, temporary)
-                case "beam":
-                    self._on_beam(stages, temporary)
-                case "local":
-                    self._follow(local_engine.run(tables, stages, temporary))
-                case _:
-                    shows_logs = job.config.job.log_format == "json"
-                    summaries = process_engine.run(tables, stages, job.workers, temporary, shows_logs)
-                    with closing(summaries):
-                        self._follow(summaries)
-            return 0
+        tables = (to_table([shard]) for shard in self._plan.shards)
+        match job.config.engine.chosen:
+            case "ray":
+                return self._on_ray(stages, tables)
+            case "beam":
+                self._on_beam(stages)
+            case "local":
+                self._follow(local_engine.run(tables, stages, self._temporary))
+            case _:
+                with closing(self._crew.run(tables, job.workers)) as summaries:
+                    self._follow(summaries)
+        return 0
 
-    def _on_ray(self, stages: list[Stage], tables: Iterable[pa.Table], temporary: Path) -> int:
+    def _on_ray(self, stages: list[Stage], tables: Iterable[pa.Table]) -> int:
         # ray takes a second to import, which a run with nothing to do should not
         from pipelines import ray_cluster, ray_engine
 
@@ -215,11 +232,11 @@ class _Run:
                 f"Other jobs hold all that the cluster at {self._job.config.engine.address} has to decode with: the "
                 "work begins when they let go."
             )
-        with ray_cluster.cluster(self._job.config.engine, pools.cpus, temporary) as environment:
+        with ray_cluster.cluster(self._job.config.engine, pools.cpus, self._temporary) as environment:
             self._follow(ray_engine.run(tables, stages, environment | storage, spill))
         return spill.bytes
 
-    def _on_beam(self, stages: list[Stage], temporary: Path) -> None:
+    def _on_beam(self, stages: list[Stage]) -> None:
         from pipelines import beam_engine  # it takes seconds to import
         from pipelines.beam_args import beam_flags
 
@@ -238,7 +255,7 @@ class _Run:
             environment=job.config.storage.environment(),
         )
         arrived = arrivals.Arrivals(job.store, job.partition, run_id, self._planned)
-        with closing(beam_engine.run(pipeline, arrived, temporary)) as summaries:
+        with closing(beam_engine.run(pipeline, arrived, self._temporary)) as summaries:
             self._follow(summaries)
 
     def _follow(self, summaries: Iterator[pa.Table]) -> None:

@@ -28,10 +28,10 @@ from pipelines.cli import (
 )
 from pipelines.cli.console import errors, harmless
 from pipelines.cli.models import app as models_app
-from pipelines.cli.sparing import spare_pandas
 from pipelines.errors import EXIT_FAILED, EXIT_IN_USE, EXIT_USAGE, JobError, OutputInUseError, SettingsError
+from pipelines.sparing import spare_pandas
 
-QUICK = ("query", "stats", "top", "find", "video", "export", "view")
+QUICK = ("query", "stats", "top", "find", "video", "export", "view", "label", "plan", "retry", "nightly", "status")
 """Commands that make no data frames, and are worth a fast start."""
 
 app = typer.Typer(

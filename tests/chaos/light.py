@@ -141,4 +141,5 @@ if __name__ == "__main__":
     from tests.chaos import light
 
     graph._decode, graph._transcribe, graph._infer = light.build_decode, light.build_transcribe, light.build_infer
+    graph.LIBRARIES = ()
     main()
