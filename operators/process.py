@@ -8,9 +8,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import IO, Any
 
@@ -144,16 +145,39 @@ class Process:
             if left_s <= 0:
                 self.timed_out = True
                 self._kill()
-            try:
-                self._process.wait(max(left_s, 0.1))
+            if self._has_ended(max(left_s, 0.1)):
                 return
-            except subprocess.TimeoutExpired:
-                continue
+
+    def _has_ended(self, limit_s: float) -> bool:
+        """Wait for its end so long at most."""
+        try:
+            with _descriptor(self._process.pid) as end:
+                if not wait([end], limit_s):
+                    return False
+        except OSError:  # of a system that has no such descriptors, or no more of them
+            pass
+        try:
+            self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _kill(self) -> None:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _descriptor(pid: int) -> Iterator[int]:
+    """What can be read from as soon as a process has ended. `Popen.wait` sleeps up to 50 ms between two looks."""
+    if not hasattr(os, "pidfd_open"):
+        raise OSError("only Linux has them")
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @cache
