@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.graph import process_environment
+from pipelines.environment import process_environment
 
 
 def measured_alone(module: str, videos: Sequence[Path], processes: int = 1) -> list[dict[str, Any]]:

@@ -26,8 +26,9 @@ from apache_beam.utils.shared import Shared
 
 from pipelines.arrivals import Arrivals
 from pipelines.beam_args import runs_here
+from pipelines.environment import process_environment
 from pipelines.errors import JobError, with_account
-from pipelines.graph import Operator, Stage, process_environment
+from pipelines.graph import Operator, Stage
 from pipelines.logs import last_lines
 
 SHORTEST_WAIT_S = 1.0
@@ -218,7 +219,7 @@ class _Process:
         try:
             report: dict[str, Any] = json.loads(self._report.read_text("utf-8"))
         except FileNotFoundError:
-            return last_lines(self._log)
+            return last_lines(self._log.read_bytes())
         if (error := report["error"]) is None:
             return None
         if known := _KNOWN_ERROR.search(error):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -42,9 +41,6 @@ WORKER_NICENESS = 10
 DECODE_NICENESS = 9
 """Decoders stand back behind what comes after them: else they run ahead, and at the end cores wait for one stage."""
 
-LIBRARIES = ("operators.decode", "models.retinaface_onnx", "operators.transcribe", "pocketsphinx", "operators.infer")
-"""Modules that operators consist of, or take when they need them, with all that those import in turn."""
-
 
 def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: Pools) -> list[Stage]:
     """decode, transcribe, infer, write."""
@@ -75,21 +71,6 @@ def labelling_graph(config: Config, weights: AnyWeights, target: Target, pools: 
         return stages  # they would write into the progress that is shown, or for nobody
     log = partial(Logged, run_id=target.run_id, form=config.job.log_format, level=config.job.log_level)
     return [replace(stage, build=partial(log, stage.build, stage.name, last=stage is stages[-1])) for stage in stages]
-
-
-def process_environment(temporary: Path | None) -> dict[str, str]:
-    """Variables for a process that runs operators, to be set before it imports their libraries.
-
-    One thread for each operator: two processes of one thread beat one of two, and nobody fights over cores. No
-    telemetry: onnxruntime and pyannote would report to their makers. Memory that operators have freed stays with them,
-    by glibc's own variables: else every shard has the system clear hundreds of thousands of pages anew. What libraries
-    cache for themselves goes to the temporary area.
-    """
-    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    quiet = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0"}
-    memory = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 << 30)}
-    caches = {"MPLCONFIGDIR": str(temporary / "matplotlib")} if temporary else {}
-    return dict.fromkeys(threads, "1") | quiet | memory | caches
 
 
 def _sharing_gpu(build: Callable[[], Operator], share: float) -> Operator:

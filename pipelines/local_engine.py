@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.graph import Stage, process_environment
+from pipelines.environment import process_environment
+from pipelines.graph import Stage
 
 
 def run(shards: Iterable[pa.Table], stages: list[Stage], temporary: Path) -> Iterator[pa.Table]:

@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Literal
 
 Format = Literal["text", "json"]
@@ -38,9 +37,9 @@ def event(level: Level, name: str, **fields: Any) -> None:
         _LOGGER.log(getattr(logging, level.upper()), name, extra={_FIELDS: kept})
 
 
-def last_lines(file: Path, count: int = 20) -> str:
-    """The end of what a process of ours has said into a file."""
-    return "\n".join(file.read_text("utf-8", errors="replace").splitlines()[-count:])
+def last_lines(said: bytes, count: int = 20) -> str:
+    """The end of what a process of ours has said."""
+    return "\n".join(said.decode("utf-8", errors="replace").splitlines()[-count:])
 
 
 class _AsJson(logging.Formatter):

@@ -8,34 +8,28 @@ to the end, and no stage waits for another. A worker that dies is replaced, and 
 import itertools
 import os
 import pickle
-import select
-import signal
 import socket
-import subprocess
-import sys
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines import nursery
+from pipelines.environment import process_environment
 from pipelines.errors import JobError
-from pipelines.graph import Stage, process_environment
-from pipelines.logs import last_lines
-from pipelines.process_nursery import BEGIN, END, MESSAGE_BYTES, READY
+from pipelines.graph import Stage
+from pipelines.nursery import Nursery
 from pipelines.process_worker import DONE, FAILED, from_bytes, to_bytes
 
 STARTS = 3
 """Workers that may die in a row before any has loaded its models."""
 DEATHS_OF_A_SHARD, DEATHS_OF_A_SEGMENT = 6, 9
 """A shard kills so many workers, and so many more for each segment, at most: those that do are left out before."""
-END_LIMIT_S = 10.0
 WORKER_BYTES = 2_200_000_000
 """Memory that a worker with its decoder is seen to take at most, on a video of an hour by `benchmarks.throughput`."""
-ONLY_WHAT_IS_INSTALLED = {"PYTHONSAFEPATH": "1"}
-"""For `python -m`, which else imports what lies in the folder that the job happens to be started in."""
 
 
 class Crew:
@@ -45,22 +39,19 @@ class Crew:
         stages: of the labelling graph; picklable.
         temporary: where they write what libraries have to say.
         shows_logs: whether what they write is shown, and not kept from people's sight.
-        libraries: modules that operators need, imported once for all workers.
     """
 
-    def __init__(
-        self, stages: Sequence[Stage], temporary: Path, shows_logs: bool = False, libraries: Sequence[str] = ()
-    ) -> None:
-        # Libraries apart: what operators are built of imports some by itself, in an order that may not be theirs.
-        self._content = pickle.dumps(libraries) + pickle.dumps([stage.build for stage in stages])
-        self._environment = os.environ | process_environment(temporary) | ONLY_WHAT_IS_INSTALLED
+    def __init__(self, stages: Sequence[Stage], temporary: Path, shows_logs: bool = False) -> None:
+        self._operators = pickle.dumps([stage.build for stage in stages])
+        self._environment = os.environ | process_environment(temporary)
         self._logs = None if shows_logs else temporary
         self._numbers = itertools.count()
-        self._nursery: _Nursery | None = None
+        self._nursery: Nursery | None = None
 
     def foresee(self) -> None:
         """There will be work: import the libraries meanwhile."""
-        self._nursery = _Nursery(self._content, self._environment, self._logs and self._logs / "workers.log")
+        self._nursery = nursery.take()
+        self._nursery.prepare(self._environment, self._operators)
 
     def end(self) -> None:
         """End all workers that there are."""
@@ -137,64 +128,10 @@ def _note_death(deaths: Counter[str], shard: pa.Table, said: str) -> None:
         raise JobError(f"{deaths[shard_id]} workers have died of shard {shard_id}; the last one has {said}.")
 
 
-class _Nursery:
-    """A process of `pipelines.process_nursery`."""
-
-    def __init__(self, content: bytes, environment: dict[str, str], log: Path | None) -> None:
-        self._log = log
-        self._is_ready = False
-        self._begun = itertools.count()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(END_LIMIT_S)
-        with theirs, _opened(log) as said:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "pipelines.process_nursery", str(theirs.fileno())],
-                stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=said,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-            )
-        assert self._process.stdin is not None  # noqa: S101  # a pipe was asked for
-        with suppress(BrokenPipeError), self._process.stdin as stdin:  # that it has died is seen below
-            stdin.write(content)
-
-    def has_died(self) -> bool:
-        """Whether no more workers come from it."""
-        return self._process.poll() is not None
-
-    def begin(self, connection: socket.socket, log: Path | None) -> int:
-        """Ask for a worker at the other end of a connection, which ends at once where there is none; its number."""
-        with _opened(log) as said, suppress(OSError):
-            socket.send_fds(self._socket, [BEGIN], [connection.fileno(), said])
-        return next(self._begun)
-
-    def end_worker(self, number: int) -> str:
-        """End a worker, if it hasn't ended; returns how it has."""
-        try:
-            self._socket.send(END + b" %d" % number)
-            while (answer := self._socket.recv(MESSAGE_BYTES)) == READY:
-                self._is_ready = True
-            return _how(int(answer))
-        except (OSError, ValueError):
-            return self.end()
-
-    def end(self) -> str:
-        """End it with all its workers; returns how it has ended, and the last that it said."""
-        if self._socket.fileno() >= 0:
-            ready, _, _ = select.select([self._socket], [], [], 0)
-            self._socket.close()
-            if self._is_ready or ready:  # before that it has no workers, and doesn't see that it is told to end
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(END_LIMIT_S)
-            self._process.kill()
-        return _with_last_lines(_how(self._process.wait()), self._log)
-
-
 class _Worker:
     """A worker of a nursery; `shard` is what it has been given and has not answered for."""
 
-    def __init__(self, nursery: _Nursery, log: Path | None) -> None:
+    def __init__(self, nursery: Nursery, log: Path | None) -> None:
         self.shard: pa.Table | None = None
         self._nursery = nursery
         self._log = log
@@ -229,23 +166,4 @@ class _Worker:
     def end(self) -> str:
         """End it; returns how it has ended, and the last that it said."""
         self.connection.close()
-        return _with_last_lines(self._nursery.end_worker(self._number), self._log)
-
-
-@contextmanager
-def _opened(log: Path | None) -> Iterator[int]:
-    """A descriptor to write to: of the log, or of what people see."""
-    if log is None:
-        yield sys.stderr.fileno()
-    else:
-        with log.open("ab") as file:
-            yield file.fileno()
-
-
-def _how(code: int) -> str:
-    return f"been ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-
-
-def _with_last_lines(how: str, log: Path | None) -> str:
-    said = last_lines(log) if log else ""
-    return f"{how}\n{said}" if said else how
+        return self._nursery.end_worker(self._number, self._log)

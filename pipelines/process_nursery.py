@@ -18,13 +18,9 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from pipelines.graph import WORKER_NICENESS
+from pipelines.nursery import MESSAGE_BYTES, READY
 from pipelines.process_worker import Build, work
 from pipelines.sparing import spare_pandas
-
-READY, BEGIN, END = b"ready", b"begin", b"end"
-"""READY is said once. BEGIN, with descriptors of its socket and its log, asks for a worker. END and the number of one,
-counted from 0, asks for its end, if it has not come yet, and how it has come: the answer is its exit code."""
-MESSAGE_BYTES = 64
 
 
 def main() -> None:
@@ -35,6 +31,12 @@ def main() -> None:
     spare_pandas()
     for name in pickle.load(sys.stdin.buffer):  # noqa: S301 - from the job
         importlib.import_module(name)
+    try:
+        environment = pickle.load(sys.stdin.buffer)  # noqa: S301
+    except EOFError:  # the job has come to its end, and wants no workers
+        return
+    os.environ.clear()
+    os.environ.update(environment)
     builds = pickle.load(sys.stdin.buffer)  # noqa: S301
     gc.freeze()  # a worker that looks for garbage would copy every page of what was imported
     with socket.socket(fileno=int(sys.argv[1])) as job:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import EngineSettings
+from pipelines.environment import process_environment
 from pipelines.errors import JobError
-from pipelines.graph import WORKER_NICENESS, process_environment
+from pipelines.graph import WORKER_NICENESS
 from pipelines.package import code_for_workers
 from pipelines.pools import Node
 from pipelines.staging import driver_environment

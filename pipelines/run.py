@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import arrivals, graph, interrupt, label_sums, lease, ledger, local_engine, runs
+from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, nursery, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
 from pipelines.guard import ATTEMPTS, stop_name
@@ -108,8 +108,10 @@ def run(
         with explained(job.store.root):
             ledger.settle(job.store, job.partition)
             temporary = stack.enter_context(temporary_area())
-            crew = Crew(job.stages(run_id), temporary, config.job.log_format == "json", graph.LIBRARIES)
+            crew = Crew(job.stages(run_id), temporary, shows_logs=config.job.log_format == "json")
             stack.callback(crew.end)
+            if config.engine.chosen != "processes":
+                nursery.leave()
             plan = plan_it(crew.foresee if config.engine.chosen == "processes" else lambda: None)
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:

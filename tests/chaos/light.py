@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from models.emotions import EMOTIONS
 from operators.schema import FAILED, INFERRED, TRANSCRIBED
-from pipelines import graph
+from pipelines import graph, nursery
 from pipelines.cli.app import main
 from pipelines.config import Config
 from pipelines.recipe import Weights
@@ -141,5 +141,5 @@ if __name__ == "__main__":
     from tests.chaos import light
 
     graph._decode, graph._transcribe, graph._infer = light.build_decode, light.build_transcribe, light.build_infer
-    graph.LIBRARIES = ()
+    nursery.LIBRARIES = ()
     main()

@@ -15,7 +15,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from pipelines import process_engine
+from pipelines import nursery, process_engine
 from pipelines.config import load
 from pipelines.errors import JobError, SettingsError
 from pipelines.process_engine import Crew
@@ -30,6 +30,7 @@ LOCAL, PROCESSES, RAY = ("--engine", "local"), ("--engine", "processes"), ("--en
 def workers_find_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers import nothing from the folder that they are started in; what they are sent here is there."""
     monkeypatch.setenv("PYTHONPATH", str(faults.ROOT))
+    monkeypatch.setattr(nursery, "LIBRARIES", ())
 
 
 def shards(count: int) -> list[pa.Table]:
