@@ -4,6 +4,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -84,21 +85,23 @@ class SegmentReader:
         From the start of a file all frames and the first block of sound come in one pass. Behind a seek frames have one
         of their own: sound is needed from further back, and video in front of the first frame costs most. Sound takes a
         short pass a block (`sound_blocks`, milliseconds; see `timeline.sound_blocks`) to be the same in every segment.
+        These passes run beside that of the frames: each would leave a core idle while its process begins and ends.
         """
         media = SegmentMedia()
         blocks = sound_blocks if self._has_sound else []
         frames = reach.frames if self._size else None
-        with_frames = blocks[:1] if frames is not None and reach.seek_ms == 0 else []
-        if with_frames:
-            self._run(media, 0, sound=with_frames[0], frames=frames)
-            if media.pcm is None and not media.frame_indices:
-                with_frames = []  # a track that can't even be set up stops the other one too: try each alone
-        if frames is not None and not with_frames:
-            self._run(media, reach.seek_ms, frames=frames)
-            if reach.seek_ms > 0:
-                self._read_missed_frames(media, reach)
-        for block in blocks[len(with_frames) :]:
-            self._read_block(media, reach, block)
+        together = blocks[:1] if frames is not None and reach.seek_ms == 0 else []
+        with ThreadPoolExecutor(1) as beside:
+            others = beside.submit(self._read_blocks, blocks[len(together) :])
+            if frames is not None:
+                self._run(media, reach.seek_ms, sound=together[0] if together else None, frames=frames)
+                if reach.seek_ms > 0:
+                    self._read_missed_frames(media, reach)
+        if together and media.pcm is None and not media.frame_indices:
+            # A track that can't even be set up stops the other one too: try each alone.
+            self._run(media, 0, frames=frames)
+            self._add(media, reach, self._read_blocks(together))
+        self._add(media, reach, others.result())
         return media
 
     def _read_missed_frames(self, media: SegmentMedia, reach: Reach) -> None:
@@ -116,18 +119,30 @@ class SegmentReader:
         media.faces_s += head.faces_s
         media.timed_out |= head.timed_out
 
-    def _read_block(self, media: SegmentMedia, reach: Reach, block: tuple[int, int]) -> None:
-        """Add a block of sound in its place, after silence where what is before it has ended early."""
-        part = SegmentMedia(timed_out=media.timed_out)
-        self._run(part, seek_before(block[0]), sound=block)
-        if part.pcm is not None:
-            media.pcm = bytearray() if media.pcm is None else media.pcm
-            media.pcm_start_ms = reach.sound_start_ms
-            media.pcm += bytes(pcm_bytes(block[0] - reach.sound_start_ms) - len(media.pcm))
-            media.pcm += part.pcm
-        media.timed_out = part.timed_out
-        media.error = part.error or media.error
-        media.stderr_tail = (media.stderr_tail + part.stderr_tail)[-STDERR_TAIL_BYTES:]
+    def _read_blocks(self, blocks: list[tuple[int, int]]) -> list[tuple[tuple[int, int], SegmentMedia]]:
+        """Blocks of sound, each with what it yielded; none behind one that has timed out."""
+        read = []
+        for block in blocks:
+            part = SegmentMedia()
+            self._run(part, seek_before(block[0]), sound=block)
+            read.append((block, part))
+            if part.timed_out:
+                break
+        return read
+
+    def _add(self, media: SegmentMedia, reach: Reach, read: list[tuple[tuple[int, int], SegmentMedia]]) -> None:
+        """Put blocks of sound in their places, after silence where what is before one has ended early."""
+        for block, part in read:
+            if media.timed_out:
+                return
+            if part.pcm is not None:
+                media.pcm = bytearray() if media.pcm is None else media.pcm
+                media.pcm_start_ms = reach.sound_start_ms
+                media.pcm += bytes(pcm_bytes(block[0] - reach.sound_start_ms) - len(media.pcm))
+                media.pcm += part.pcm
+            media.timed_out = part.timed_out
+            media.error = part.error or media.error
+            media.stderr_tail = (media.stderr_tail + part.stderr_tail)[-STDERR_TAIL_BYTES:]
 
     def _run(
         self,
