@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,8 +43,9 @@ _early: list["Nursery"] = []
 
 def begin_early() -> None:
     """Begin a nursery for whoever takes it; it ends with this process at the latest."""
-    _early.append(Nursery())
-    atexit.register(leave)
+    with suppress(OSError):  # what stands in the way is said when workers are needed
+        _early.append(Nursery())
+        atexit.register(leave)
 
 
 def take() -> "Nursery":
@@ -65,7 +65,7 @@ class Nursery:
     def __init__(self) -> None:
         self._is_ready = False
         self._begun = itertools.count()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._said = os.fdopen(os.memfd_create("fv2es-nursery"), "w+b")  # no folder for logs is there yet
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(END_LIMIT_S)
         with theirs:

@@ -357,6 +357,19 @@ def test_a_child_cannot_take_all_memory() -> None:
     assert b"MemoryError" in process.stderr_tail
 
 
+@pytest.mark.parametrize("has_descriptors", [True, False])
+def test_a_child_is_waited_for_and_stopped_on_any_system(
+    has_descriptors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_descriptors:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    for command, is_stopped in ((["sleep", "0.2"], False), (["sleep", "1000"], True)):
+        process = Process(command, time_limit_s=2.0, max_stdout_bytes=0, max_memory_mb=4096)
+        with process:
+            pass
+        assert process.timed_out is is_stopped
+
+
 def test_the_pinned_ffmpeg_is_used_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("FV2ES_FFMPEG", raising=False)
     assert "imageio_ffmpeg" in our_ffmpeg.find_ffmpeg()
