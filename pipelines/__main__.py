@@ -6,7 +6,7 @@ if not (3, 10) <= sys.version_info[:2] < (3, 13):  # before anything is imported
     sys.exit("FV2ES needs Python 3.10, 3.11 or 3.12; this machine's `python` is %d.%d." % sys.version_info[:2])  # noqa: UP031
 
 try:
-    from pipelines.cli.start import main
+    from pipelines.cli.app import main
 except ModuleNotFoundError as error:
     sys.exit(
         f"This machine's `python` ({sys.executable}) lacks the package {error.name}. The nodes of a cluster want the "
