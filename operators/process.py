@@ -8,8 +8,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from multiprocessing.connection import wait
 from types import TracebackType
@@ -151,10 +151,9 @@ class Process:
     def _has_ended(self, limit_s: float) -> bool:
         """Wait for its end so long at most."""
         try:
-            with _descriptor(self._process.pid) as end:
-                if not wait([end], limit_s):
-                    return False
-        except OSError:  # of a system that has no such descriptors, or no more of them
+            if not _ends(self._process.pid, limit_s):
+                return False
+        except OSError:  # it has ended and was seen to, or the system has no such descriptors
             pass
         try:
             self._process.wait(limit_s)
@@ -168,14 +167,16 @@ class Process:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-@contextmanager
-def _descriptor(pid: int) -> Iterator[int]:
-    """What can be read from as soon as a process has ended. `Popen.wait` sleeps up to 50 ms between two looks."""
+def _ends(pid: int, limit_s: float) -> bool:
+    """Whether a process comes to its end within this time, seen at once: `Popen.wait` sleeps up to 50 ms between looks.
+
+    Raises OSError where there is no such process, or no way to see it.
+    """
     if not hasattr(os, "pidfd_open"):
-        raise OSError("only Linux has them")
+        raise OSError("only Linux has descriptors of processes")
     descriptor = os.pidfd_open(pid)
     try:
-        yield descriptor
+        return bool(wait([descriptor], limit_s))
     finally:
         os.close(descriptor)
 

@@ -50,8 +50,8 @@ class Crew:
 
     def foresee(self) -> None:
         """There will be work: import the libraries meanwhile."""
-        self._nursery = nursery.take()
-        self._nursery.prepare(self._environment, self._operators)
+        with suppress(OSError):  # what stands in the way is said when workers are needed
+            self._another_nursery()
 
     def end(self) -> None:
         """End all workers that there are."""
@@ -104,10 +104,15 @@ class Crew:
 
     def _begin(self) -> "_Worker":
         """Another worker; one that can't be had is seen to have died."""
-        if self._nursery is None or self._nursery.has_died():
-            self.foresee()
-        assert self._nursery is not None  # noqa: S101
-        return _Worker(self._nursery, self._logs and self._logs / f"worker-{next(self._numbers)}.log")
+        ours = self._nursery
+        if ours is None or ours.has_died():
+            ours = self._another_nursery()
+        return _Worker(ours, self._logs and self._logs / f"worker-{next(self._numbers)}.log")
+
+    def _another_nursery(self) -> Nursery:
+        self._nursery = nursery.take()
+        self._nursery.prepare(self._environment, self._operators)
+        return self._nursery
 
 
 def workers_with_room(memory_bytes: int) -> int:

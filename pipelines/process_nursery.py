@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
+from pipelines import nursery
 from pipelines.graph import WORKER_NICENESS
-from pipelines.nursery import MESSAGE_BYTES, READY
 from pipelines.process_worker import Build, work
 from pipelines.sparing import spare_pandas
 
@@ -40,20 +40,18 @@ def main() -> None:
     builds = pickle.load(sys.stdin.buffer)  # noqa: S301
     gc.freeze()  # a worker that looks for garbage would copy every page of what was imported
     with socket.socket(fileno=int(sys.argv[1])) as job:
-        job.send(READY)
+        job.send(nursery.READY)
         _serve(job, builds)
     os._exit(0)  # at once: libraries take a while to take leave, and have something to say of it
 
 
 def _serve(job: socket.socket, builds: Sequence[Build]) -> None:
-    life, ours = (
-        os.pipe()
-    )  # nothing is ever written: workers read its end when this process has ended, in what way ever
+    life, ours = os.pipe()  # nothing is ever written: workers read the end of it when this process has ended
     pids: list[int] = []
     while True:
-        request, descriptors, _, _ = socket.recv_fds(job, MESSAGE_BYTES, 2)
+        request, descriptors, _, _ = socket.recv_fds(job, nursery.MESSAGE_BYTES, 2)
         match request.split():
-            case [b"begin"]:
+            case [nursery.BEGIN]:
                 pid = os.fork()
                 if not pid:
                     job.close()
@@ -62,7 +60,7 @@ def _serve(job: socket.socket, builds: Sequence[Build]) -> None:
                 pids.append(pid)
                 for descriptor in descriptors:
                     os.close(descriptor)
-            case [b"end", number]:
+            case [nursery.END, number]:
                 pid, pids[int(number)] = pids[int(number)], 0
                 job.send(str(_end(pid)).encode())
             case _:  # the job has ended

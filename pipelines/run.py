@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -105,14 +105,10 @@ def run(
                 f"{job.store.root}: this store knows no conditional writes. Two runs that start within the same second "
                 "or two may both be let in; see to it that none do."
             )
+        place = stack.enter_context(_place(job, run_id))
         with explained(job.store.root):
             ledger.settle(job.store, job.partition)
-            temporary = stack.enter_context(temporary_area())
-            crew = Crew(job.stages(run_id), temporary, shows_logs=config.job.log_format == "json")
-            stack.callback(crew.end)
-            if config.engine.chosen != "processes":
-                nursery.leave()
-            plan = plan_it(crew.foresee if config.engine.chosen == "processes" else lambda: None)
+            plan = plan_it(place.crew.foresee if place.crew else lambda: None)
         watcher.planned(plan)
         if not plan.shards and not plan.leaving:
             job.store.clear_temporary()
@@ -125,30 +121,45 @@ def run(
             watcher.stopping(grace_s)
 
         stop = stack.enter_context(interrupt.listening(config.job.grace_s, on_stop, budget))
-        return _Run(job, plan, run_id, held, stop, watcher, temporary, crew).to_the_end(started)
+        return _Run(job, plan, run_id, held, stop, watcher, place).to_the_end(started)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the work of a run is done: a temporary area, the stages, and the processes, where these are the engine."""
+
+    temporary: Path
+    stages: list[Stage]
+    crew: Crew | None
+
+
+@contextmanager
+def _place(job: Job, run_id: str) -> Iterator[_Place]:
+    stages = job.stages(run_id)
+    with temporary_area() as temporary:
+        if job.config.engine.chosen != "processes":
+            nursery.leave()
+            yield _Place(temporary, stages, None)
+            return
+        crew = Crew(stages, temporary, shows_logs=job.config.job.log_format == "json")
+        try:
+            yield _Place(temporary, stages, crew)
+        finally:
+            crew.end()
 
 
 class _Run:
     """One run that holds its output."""
 
     def __init__(
-        self,
-        job: Job,
-        plan: JobPlan,
-        run_id: str,
-        held: Lease,
-        stop: Stop,
-        watcher: Watcher,
-        temporary: Path,
-        crew: Crew,
+        self, job: Job, plan: JobPlan, run_id: str, held: Lease, stop: Stop, watcher: Watcher, place: _Place
     ) -> None:
         self._job = job
         self._plan = plan
         self._held = held
         self._stop = stop
         self._watcher = watcher
-        self._temporary = temporary
-        self._crew = crew
+        self._place = place
         self._superseding = ledger.Superseding(job.store, job.partition, plan.again)
         self._committed = 0
         self._remember_at = REMEMBER_AFTER
@@ -208,22 +219,22 @@ class _Run:
 
     def _work(self) -> int:
         """Pass the shards through the engine; returns the bytes that it spilled."""
-        job = self._job
-        stages = job.stages(self._state.run_id)
+        place = self._place
         tables = (to_table([shard]) for shard in self._plan.shards)
-        match job.config.engine.chosen:
+        if place.crew:
+            with closing(place.crew.run(tables, self._job.workers)) as summaries:
+                self._follow(summaries)
+            return 0
+        match self._job.config.engine.chosen:
             case "ray":
-                return self._on_ray(stages, tables)
+                return self._on_ray(tables)
             case "beam":
-                self._on_beam(stages)
-            case "local":
-                self._follow(local_engine.run(tables, stages, self._temporary))
+                self._on_beam()
             case _:
-                with closing(self._crew.run(tables, job.workers)) as summaries:
-                    self._follow(summaries)
+                self._follow(local_engine.run(tables, place.stages, place.temporary))
         return 0
 
-    def _on_ray(self, stages: list[Stage], tables: Iterable[pa.Table]) -> int:
+    def _on_ray(self, tables: Iterable[pa.Table]) -> int:
         # ray takes a second to import, which a run with nothing to do should not
         from pipelines import ray_cluster, ray_engine
 
@@ -234,11 +245,11 @@ class _Run:
                 f"Other jobs hold all that the cluster at {self._job.config.engine.address} has to decode with: the "
                 "work begins when they let go."
             )
-        with ray_cluster.cluster(self._job.config.engine, pools.cpus, self._temporary) as environment:
-            self._follow(ray_engine.run(tables, stages, environment | storage, spill))
+        with ray_cluster.cluster(self._job.config.engine, pools.cpus, self._place.temporary) as environment:
+            self._follow(ray_engine.run(tables, self._place.stages, environment | storage, spill))
         return spill.bytes
 
-    def _on_beam(self, stages: list[Stage]) -> None:
+    def _on_beam(self) -> None:
         from pipelines import beam_engine  # it takes seconds to import
         from pipelines.beam_args import beam_flags
 
@@ -251,13 +262,13 @@ class _Run:
         ]
         pipeline = beam_engine.LabelPipeline(
             parts=parts,
-            stages=stages,
+            stages=self._place.stages,
             is_done=partial(arrivals.is_committed, root, job.partition, run_id),
             flags=beam_flags(job.config.engine.beam_args),
             environment=job.config.storage.environment(),
         )
         arrived = arrivals.Arrivals(job.store, job.partition, run_id, self._planned)
-        with closing(beam_engine.run(pipeline, arrived, self._temporary)) as summaries:
+        with closing(beam_engine.run(pipeline, arrived, self._place.temporary)) as summaries:
             self._follow(summaries)
 
     def _follow(self, summaries: Iterator[pa.Table]) -> None:

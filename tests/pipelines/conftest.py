@@ -1,4 +1,4 @@
-"""A real S3 server for the tests of this folder."""
+"""For the tests of this folder: a real S3 server, and workers that find what tests send them."""
 
 import json
 import random
@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 import s3fs
 from botocore.exceptions import BotoCoreError
+
+from pipelines import nursery
+from tests.chaos import faults
 
 START_LIMIT_S = 90
 STARTS = 3
@@ -93,3 +96,10 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     name = f"test-{abs(hash(request.node.name)):x}"
     s3fs.S3FileSystem().mkdir(name)
     return name
+
+
+@pytest.fixture
+def workers_find_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers import no libraries, nothing of the folder that they are started in, and find what they are sent."""
+    monkeypatch.setenv("PYTHONPATH", str(faults.ROOT))
+    monkeypatch.setattr(nursery, "LIBRARIES", ())

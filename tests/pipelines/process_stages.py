@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -91,3 +92,13 @@ def looking_around() -> Operator:
 def stage(build: object) -> Stage:
     """A graph of one stage."""
     return Stage("stage", build, POOL)  # type: ignore[arg-type]
+
+
+def shards(count: int) -> list[pa.Table]:
+    """Shards of nothing but their ids."""
+    return [pa.table({"shard_id": [f"shard-{number}"]}) for number in range(count)]
+
+
+def ids(summaries: Iterator[pa.Table]) -> list[str]:
+    """Of the shards that came through, sorted."""
+    return sorted(summary["shard_id"][0].as_py() for summary in summaries)

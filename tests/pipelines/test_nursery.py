@@ -11,9 +11,7 @@ import pytest
 from pipelines import nursery
 from pipelines.errors import JobError
 from pipelines.process_engine import Crew
-from tests.chaos import faults
 from tests.pipelines import process_stages as stages
-from tests.pipelines.test_processes import ids, shards
 
 MODULE = "pipelines.process_nursery"
 START = "import sys; from pipelines.cli.start import main; sys.argv[0] = 'fv2es'; main()"
@@ -30,19 +28,12 @@ def fv2es(*arguments: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-@pytest.fixture
-def without_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nurseries import nothing, and workers find what they are sent here."""
-    monkeypatch.setenv("PYTHONPATH", str(faults.ROOT))
-    monkeypatch.setattr(nursery, "LIBRARIES", ())
-
-
-@pytest.mark.usefixtures("without_libraries")
+@pytest.mark.usefixtures("workers_find_tests")
 class TestOfACrew:
     def test_one_that_was_begun_early_is_the_one_that_workers_come_from(self, tmp_path: Path) -> None:
         nursery.begin_early()
         (early,) = nurseries(psutil.Process())
-        running = Crew([stages.stage(stages.slow)], tmp_path).run(shards(4), 2)
+        running = Crew([stages.stage(stages.slow)], tmp_path).run(stages.shards(4), 2)
         pids = {next(running)["pid"][0].as_py()}
         assert nurseries(psutil.Process()) == [early]
         pids |= {summary["pid"][0].as_py() for summary in running}
@@ -56,12 +47,12 @@ class TestOfACrew:
         assert not early.is_running()
 
     def test_another_is_begun_for_one_that_was_killed_and_no_shard_is_lost(self, tmp_path: Path) -> None:
-        running = Crew([stages.stage(stages.slow)], tmp_path).run(shards(8), 2)
-        found = ids(iter([next(running)]))
+        running = Crew([stages.stage(stages.slow)], tmp_path).run(stages.shards(8), 2)
+        found = stages.ids(iter([next(running)]))
         (killed,) = nurseries(psutil.Process())
         workers = killed.children()
         killed.kill()
-        assert sorted(found + ids(running)) == [f"shard-{number}" for number in range(8)]
+        assert sorted(found + stages.ids(running)) == [f"shard-{number}" for number in range(8)]
         assert psutil.wait_procs(workers, timeout=5)[1] == []
 
     def test_that_libraries_can_not_be_imported_ends_the_job_and_is_said(
@@ -69,7 +60,7 @@ class TestOfACrew:
     ) -> None:
         monkeypatch.setattr(nursery, "LIBRARIES", ("no_such_library",))
         with pytest.raises(JobError, match=r"(?s)3 workers have ended with 1\n.*No module named 'no_such_library'"):
-            list(Crew([stages.stage(stages.passing_on)], tmp_path).run(shards(2), 1))
+            list(Crew([stages.stage(stages.passing_on)], tmp_path).run(stages.shards(2), 1))
 
     def test_a_plan_with_nothing_in_it_leaves_no_process(self, tmp_path: Path) -> None:
         crew = Crew([stages.stage(stages.passing_on)], tmp_path)

@@ -15,7 +15,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from pipelines import nursery, process_engine
+from pipelines import process_engine
 from pipelines.config import load
 from pipelines.errors import JobError, SettingsError
 from pipelines.process_engine import Crew
@@ -26,37 +26,22 @@ from tests.pipelines import process_stages as stages
 LOCAL, PROCESSES, RAY = ("--engine", "local"), ("--engine", "processes"), ("--engine", "ray")
 
 
-@pytest.fixture
-def workers_find_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers import nothing from the folder that they are started in; what they are sent here is there."""
-    monkeypatch.setenv("PYTHONPATH", str(faults.ROOT))
-    monkeypatch.setattr(nursery, "LIBRARIES", ())
-
-
-def shards(count: int) -> list[pa.Table]:
-    return [pa.table({"shard_id": [f"shard-{number}"]}) for number in range(count)]
-
-
-def ids(summaries: Iterator[pa.Table]) -> list[str]:
-    return sorted(summary["shard_id"][0].as_py() for summary in summaries)
-
-
 @pytest.mark.usefixtures("workers_find_tests")
 class TestEngine:
     def test_every_shard_comes_through_once_in_as_many_processes_as_were_asked_for(self, tmp_path: Path) -> None:
-        found = list(Crew([stages.stage(stages.slow)], tmp_path).run(shards(9), 3))
-        assert ids(iter(found)) == [f"shard-{number}" for number in range(9)]
+        found = list(Crew([stages.stage(stages.slow)], tmp_path).run(stages.shards(9), 3))
+        assert stages.ids(iter(found)) == [f"shard-{number}" for number in range(9)]
         pids = {summary["pid"][0].as_py() for summary in found}
         assert len(pids) == 3
         assert not any(map(psutil.pid_exists, pids))
 
     def test_there_are_no_more_workers_than_shards(self, tmp_path: Path) -> None:
-        found = list(Crew([stages.stage(stages.passing_on)], tmp_path).run(shards(1), 8))
+        found = list(Crew([stages.stage(stages.passing_on)], tmp_path).run(stages.shards(1), 8))
         assert len(list(tmp_path.glob("worker-*.log"))) == len(found) == 1
 
     def test_the_plan_is_read_as_the_work_goes_on(self, tmp_path: Path) -> None:
         read = []
-        plan = (read.append(shard) or shard for shard in shards(50))
+        plan = (read.append(shard) or shard for shard in stages.shards(50))
         running = Crew([stages.stage(stages.passing_on)], tmp_path).run(plan, 2)
         next(running)
         assert 2 <= len(read) <= 6
@@ -67,13 +52,15 @@ class TestEngine:
 
     def test_a_worker_that_dies_is_replaced_and_its_shard_begun_again(self, tmp_path: Path) -> None:
         dying = stages.stage(partial(stages.dying_once, str(tmp_path)))
-        assert ids(Crew([dying], tmp_path).run(shards(4), 2)) == [f"shard-{number}" for number in range(4)]
+        assert stages.ids(Crew([dying], tmp_path).run(stages.shards(4), 2)) == [
+            f"shard-{number}" for number in range(4)
+        ]
 
     def test_a_shard_that_goes_on_killing_ends_the_job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(process_engine, "DEATHS_OF_A_SHARD", 1)
         monkeypatch.setattr(process_engine, "DEATHS_OF_A_SEGMENT", 1)
         with pytest.raises(JobError, match=r"3 workers have died of shard shard-0; .* ended by SIGKILL"):
-            list(Crew([stages.stage(stages.always_dying)], tmp_path).run(shards(1), 1))
+            list(Crew([stages.stage(stages.always_dying)], tmp_path).run(stages.shards(1), 1))
 
     @pytest.mark.parametrize(
         ("build", "message"),
@@ -86,10 +73,10 @@ class TestEngine:
     )
     def test_what_can_not_go_on_ends_the_job_and_is_said(self, tmp_path: Path, build: object, message: str) -> None:
         with pytest.raises(JobError, match=message):
-            list(Crew([stages.stage(build)], tmp_path).run(shards(4), 2))
+            list(Crew([stages.stage(build)], tmp_path).run(stages.shards(4), 2))
 
     def test_workers_at_work_are_ended_at_once_with_the_job(self, tmp_path: Path) -> None:
-        running = Crew([stages.stage(stages.hanging)], tmp_path).run(shards(2), 1)
+        running = Crew([stages.stage(stages.hanging)], tmp_path).run(stages.shards(2), 1)
         before = set(psutil.Process().children())
         began = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -98,7 +85,7 @@ class TestEngine:
         assert [child for child in set(psutil.Process().children()) - before if child.is_running()] == []
 
     def test_workers_have_one_thread_give_way_and_leave_signals_to_the_job(self, tmp_path: Path) -> None:
-        (found,) = Crew([stages.stage(stages.looking_around)], tmp_path).run(shards(1), 1)
+        (found,) = Crew([stages.stage(stages.looking_around)], tmp_path).run(stages.shards(1), 1)
         niceness = min(19, os.nice(0) + 10)
         assert found["said"].to_pylist() == [f"1 {niceness} SIG_IGN"]
 
@@ -111,7 +98,7 @@ class TestEngine:
         wicked.mkdir(parents=True)
         (wicked / "__init__.py").write_text("raise SystemExit('wicked')")
         monkeypatch.chdir(wicked.parent)
-        assert ids(Crew([stages.stage(stages.passing_on)], tmp_path).run(shards(1), 1)) == ["shard-0"]
+        assert stages.ids(Crew([stages.stage(stages.passing_on)], tmp_path).run(stages.shards(1), 1)) == ["shard-0"]
 
 
 def interrupted(running: Iterator[pa.Table]) -> None:
