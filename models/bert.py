@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models import unset
+
 
 class BertConfig(BaseModel):
     """What of a folder's config.json decides the network; what is not named there is as in the paper."""
@@ -32,9 +34,9 @@ class BertEmbeddings(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.word_embeddings = unset.Embedding(config.vocab_size, config.hidden_size)
+        self.position_embeddings = unset.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = unset.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -48,9 +50,9 @@ class BertEmbeddings(nn.Module):
 class _Attention(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.query = nn.Linear(config.hidden_size, config.hidden_size)
-        self.key = nn.Linear(config.hidden_size, config.hidden_size)
-        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+        self.query = unset.Linear(config.hidden_size, config.hidden_size)
+        self.key = unset.Linear(config.hidden_size, config.hidden_size)
+        self.value = unset.Linear(config.hidden_size, config.hidden_size)
         self.heads = config.num_attention_heads
         self.dropout = config.attention_probs_dropout_prob
 
@@ -66,7 +68,7 @@ class _Attention(nn.Module):
 class _AddedOutput(nn.Module):
     def __init__(self, inputs: int, config: BertConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(inputs, config.hidden_size)
+        self.dense = unset.Linear(inputs, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -80,7 +82,7 @@ class BertLayer(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.attention = nn.ModuleDict({"self": _Attention(config), "output": _AddedOutput(config.hidden_size, config)})
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.intermediate_size)})
+        self.intermediate = nn.ModuleDict({"dense": unset.Linear(config.hidden_size, config.intermediate_size)})
         self.output = _AddedOutput(config.intermediate_size, config)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:

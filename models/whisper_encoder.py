@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from models import unset
+
 DTYPES = (np.dtype("<f4"), np.dtype("i1"), np.dtype("<i2"), np.dtype("<i4"), np.dtype("<f2"))
 """Of a stored tensor, by its number in the file."""
 BINARY_VERSIONS = (4, 5, 6)
@@ -51,11 +53,11 @@ class EncoderLayer(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.qkv = unset.Linear(dim, 3 * dim)
+        self.out = unset.Linear(dim, dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.up = nn.Linear(dim, 4 * dim)
-        self.down = nn.Linear(4 * dim, dim)
+        self.up = unset.Linear(dim, 4 * dim)
+        self.down = unset.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Every state attends to every other."""
