@@ -21,9 +21,10 @@ from pipelines.corpus import SourceFile
 MAX_SEGMENTS_PER_SHARD = 256
 """A shard of thousands of tiny files would be a coarse unit of retry."""
 
-SEGMENTS_PER_WORKER, SHARDS_PER_WORKER = 3, 6
+SEGMENTS_PER_WORKER, SHARDS_PER_WORKER = 1, 6
 """Segments and shards are such parts of what is left for each worker: the last ones don't leave workers idle for long.
-A shard has one segment at least. It is smaller in case of doubt, for the first to be committed soon."""
+Cuts cost more than that (`benchmarks.lengths`), so a segment is all of it. A shard has one segment at least. It is
+smaller in case of doubt, for the first to be committed soon."""
 
 MIN_SHARD_MS, MAX_SHARD_MS = 60_000, 60 * 60_000
 
