@@ -156,6 +156,14 @@ def test_shard_size_keeps_workers_busy(hours_left: float, workers: int, minutes:
     assert Lengths(workers, ANCHOR_MS).shard_ms(int(hours_left * 3_600_000)) == minutes * 60_000
 
 
+@pytest.mark.parametrize(
+    ("minutes_left", "workers", "minutes"), [(60, 2, 4), (5, 2, 8 / 3), (3, 2, 4 / 3), (1, 2, 1), (60, 100, 1)]
+)
+def test_a_segment_is_what_is_left_for_each_worker(minutes_left: float, workers: int, minutes: float) -> None:
+    """In whole anchors of 20 s, halves to the even one: 2.5 minutes become 8 of them."""
+    assert Lengths(workers, ANCHOR_MS).segment_ms(int(minutes_left * 60_000)) == round(minutes * 60_000)
+
+
 def test_segments_are_whole_anchors() -> None:
     assert round_to_anchor(5_000, ANCHOR_MS) == 20_000
     assert round_to_anchor(115_000, ANCHOR_MS) == 120_000
