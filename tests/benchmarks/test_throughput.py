@@ -61,4 +61,5 @@ def test_overhead_of_real_clips(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["runs"]["3 clips"]["media_s"] == pytest.approx(6, abs=0.5)
-    assert set(report["overhead_ms_a_clip"]) == {"by the clock", "CPU"}
+    assert set(report["overhead_ms_a_clip"]) == set(report["light"]) == {"of a long video", "of the clips"}
+    assert all(set(overhead) == {"by the clock", "CPU"} for overhead in report["overhead_ms_a_clip"].values())
