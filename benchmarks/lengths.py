@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from operators.settings import WindowSettings
 from pipelines import plan
 
 CUT_S = 10.0
@@ -28,7 +29,7 @@ and 17.2 CPU-seconds more with FV2ES_PLAN__SEGMENT_MINUTES=1 than with 5, which 
 SPREAD = 0.12
 """Standard deviation of the logarithm of a segment's speed: some say more, and show more faces."""
 
-ANCHOR_MS = 20_000
+ANCHOR_MS = WindowSettings().anchor_ms
 
 CORPORA: dict[str, tuple[list[int], int]] = {
     "6 videos of 5 minutes, 2 workers": ([300] * 6, 2),

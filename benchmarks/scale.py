@@ -109,14 +109,9 @@ def label(out: str, config: Config, measured: Measured, tell: Tell, kill_after: 
     prepared = job.prepare([SOURCE], out, config)
     measured.phases["list"] = round(time.monotonic() - measured.wall_s, 2)
     phases = Phases(measured, kill_after, tell)
-    result = running.run(prepared, lambda foreseen: planned(prepared, foreseen), phases.watcher)
+    result = running.label(prepared, phases.watcher)
     phases.ends("account")
     measured.found |= {"labelled_videos": result.videos, "segments": sum(result.segments_by_status.values())}
-
-
-def planned(prepared: job.Job, foreseen: Callable[[], None]) -> JobPlan:
-    where = (prepared.recipe_id, prepared.partition, prepared.config, prepared.workers)
-    return running.make_plan(prepared.corpus, prepared.store, *where, foreseen=foreseen)
 
 
 def label_and_be_killed(out: str, config: Config, measured: Measured, tell: Tell) -> None:
