@@ -229,6 +229,21 @@ def test_the_help_tells_all_keys_and_turns_single_ones_off(open_page: OpenPage, 
     assert [row["to_emotion"] for row in shown.rows()] == ["happy"]
 
 
+def test_a_key_right_after_the_help_is_the_videos(open_page: OpenPage, shown: Shown) -> None:
+    page = open_video(open_page, shown)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("?")
+    page.get_by_label("Keys of one letter or digit are on").focus()
+    page.evaluate(
+        """() => {
+            document.querySelector('#help').close();
+            const enter = new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true });
+            document.activeElement.dispatchEvent(enter);
+        }"""
+    )
+    expect(page.get_by_role("option").nth(0)).to_contain_text("✓ right")
+
+
 def test_without_the_token_the_page_says_where_to_get_it(browser: Browser, shown: Shown) -> None:
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{shown.server.port}/")

@@ -13,17 +13,20 @@ export const keysAreOn = () => remembered.get("keys", "on") === "on";
 
 export function listen() {
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input[type=search], input[type=text], select, textarea");
-    if (byId("help").open) return;
+    const help = byId("help");
+    if (help.open) return;
+    // What had the focus in the help has it until the next frame, though it can't be seen any more.
+    const target = help.contains(event.target) ? document.body : event.target;
+    const typing = target.closest?.("input[type=search], input[type=text], select, textarea");
     if (typing && event.key !== "Escape") return;
     if (event.altKey || event.metaKey) return;
     const name = `${event.ctrlKey ? "Ctrl+" : ""}${event.shiftKey && event.key.length > 1 ? "Shift+" : ""}${event.key}`;
     const found = bindings.find((binding) => binding.keys.includes(name));
     if (!found || (event.key.length === 1 && !event.ctrlKey && !keysAreOn())) return;
     // Keys that a focused control needs for itself stay its own.
-    if ([" ", "Enter"].includes(event.key) && event.target.closest?.("button, a, summary, [type=checkbox]")) return;
-    if (event.key.startsWith("Arrow") && event.target.closest?.("input[type=range], video, [data-arrows]")) return;
-    if (event.key === " " && event.target.closest?.("video")) return;
+    if ([" ", "Enter"].includes(event.key) && target.closest?.("button, a, summary, [type=checkbox]")) return;
+    if (event.key.startsWith("Arrow") && target.closest?.("input[type=range], video, [data-arrows]")) return;
+    if (event.key === " " && target.closest?.("video")) return;
     event.preventDefault();
     found.run(event);
   });
