@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
 
@@ -17,6 +18,8 @@ from operators.schema import RUN_COLUMNS
 
 FV2ES = Path(sys.executable).with_name("fv2es")
 TIME_LIMIT_S = 400
+WORKERS_END_S = 60
+"""Within this a worker has ended once its job has been killed: one that still imports libraries finishes that first."""
 
 
 def fv2es(
@@ -40,14 +43,19 @@ def label_json(
 
 
 def label_and_kill(arguments: list[object], after_s: float, env: dict[str, str] | None = None) -> bool:
-    """Start `fv2es label` and SIGKILL it after so many seconds; whether it was still at work."""
+    """Start `fv2es label`, SIGKILL it after so many seconds, and wait for its workers; whether it was still at work.
+
+    A worker ends with the job, but may be at the point of committing when that happens, and commits.
+    """
     command = [str(FV2ES), "label", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     try:
         process.wait(after_s)
     except subprocess.TimeoutExpired:
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert psutil.wait_procs(workers, timeout=WORKERS_END_S)[1] == []
         return True
     return False
 

@@ -131,6 +131,7 @@ def test_a_lease_in_a_bucket_that_has_run_out_is_taken_over_and_its_holder_stops
             pass
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("variables", "source", "code", "message"),
     [

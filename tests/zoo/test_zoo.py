@@ -32,6 +32,7 @@ TIME_LIMIT_S = 1_500  # of the whole zoo, a minute of CPU time, on a machine tha
 
 ENVIRONMENT = {
     "FV2ES_DECODE__TIME_LIMIT_BASE_S": "25",  # of a decode on a busy machine; one file hangs until then
+    "FV2ES_DECODE__TIME_LIMIT_FACTOR": "0.5",
     "FV2ES_LIMITS__MAX_PIXELS": "10000000",  # 4K is less; real bombs take long to make
 }
 
@@ -65,9 +66,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
         no_files(corpus, canary)
         environment = os.environ | ENVIRONMENT | {"FV2ES_FFMPEG": str(make_stand_in(base, corpus))}
         with openings(canary) as opened:
-            code, _ = label_json(
-                corpus, "--out", base / "out", "--engine", "local", env=environment, time_limit_s=TIME_LIMIT_S
-            )
+            code, _ = label_json(corpus, "--out", base / "out", env=environment, time_limit_s=TIME_LIMIT_S)
         ledger, labelled = by_name(segments(base / "out").to_pylist()), by_name(labels(base / "out").to_pylist())
         yield Labelled(corpus, code, ledger, labelled, opened, visitors)
 
