@@ -3,8 +3,8 @@
 Three branches, each calibrated, and masked late fusion; what an utterance lacks is left out, never faked.
 """
 
-from collections.abc import Callable, Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ VOICE_LENGTHS_S = (2, 4, 6, 8, 10, 16, 26)  # utterances are 1 to 10 s; none is 
 FACE_LENGTHS = (4, 8, 12, 20, 52)  # two faces a second
 """What utterances are padded to where shapes are fixed: each at most twice as long, most much less."""
 MIN_PCM_SAMPLES = 1_600  # 0.1 s: less says nothing
+MAX_PCM_SAMPLES = 600 * 16_000
+"""Ten minutes of speech are looked at together: Whisper's states of a second take 0.1 MB, and are held twice."""
 
 
 def _no_times() -> np.ndarray:
@@ -156,6 +158,11 @@ class EmotionModel:
         """
         for index, utterance in enumerate(utterances):
             check_utterance(index, utterance)
+        parts = [self._predict(utterances[part], batch_size) for part in within_memory(utterances)]
+        names = [field.name for field in fields(Predictions)]
+        return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+    def _predict(self, utterances: Sequence[UtteranceInput], batch_size: int) -> Predictions:
         count = len(utterances)
         present = torch.tensor([u.present() for u in utterances], dtype=torch.bool).view(count, len(MODALITIES))
         odds = torch.full((count, len(MODALITIES), len(EMOTIONS)), float("nan"))
@@ -234,6 +241,18 @@ def _shape(shapes: Shapes | None, rows: Sequence[Sized]) -> tuple[int | None, in
     if shapes is None:
         return None, None
     return shapes.length(max(len(row) for row in rows)), shapes.count(len(rows))
+
+
+def within_memory(utterances: Sequence[UtteranceInput]) -> Iterator[slice]:
+    """Parts of the utterances, in order, of at most `MAX_PCM_SAMPLES`, or of one; one part where there are none."""
+    first, samples = 0, 0
+    for index, utterance in enumerate(utterances):
+        more = 0 if utterance.pcm is None else len(utterance.pcm)
+        if index > first and samples + more > MAX_PCM_SAMPLES:
+            yield slice(first, index)
+            first, samples = index, 0
+        samples += more
+    yield slice(first, len(utterances))
 
 
 def check_utterance(index: int, utterance: UtteranceInput) -> None:

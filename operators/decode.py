@@ -194,7 +194,7 @@ def faces_column(faces: list[list[tuple[int, Face]] | None], step_ms: int) -> pa
     """Build the column of faces, one list a segment, null where there is None."""
     flat = [pair for segment in faces if segment for pair in segment]
     offsets = np.cumsum([0] + [len(segment or ()) for segment in faces])
-    crops = np.stack([face.crop for _, face in flat]) if flat else np.empty((0, CROP_BYTES), np.uint8)
+    crops = b"".join(face.crop for _, face in flat)
     fields = {
         "time_ms": pa.array([k * step_ms for k, _ in flat], pa.int64()),
         **{

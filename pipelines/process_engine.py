@@ -28,8 +28,8 @@ STARTS = 3
 """Workers that may die in a row before any has loaded its models."""
 DEATHS_OF_A_SHARD, DEATHS_OF_A_SEGMENT = 6, 9
 """A shard kills so many workers, and so many more for each segment, at most: those that do are left out before."""
-WORKER_BYTES = 2_200_000_000
-"""Memory that a worker with its decoder is seen to take at most, on a video of an hour by `benchmarks.throughput`."""
+WORKER_BYTES = 1_500_000_000
+"""Memory for a worker with its decoder: 1.2 GB are seen at most, with ten hours of video by `benchmarks.throughput`."""
 
 
 class Crew:

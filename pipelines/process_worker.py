@@ -14,6 +14,7 @@ import pyarrow as pa
 from operators.commit import OutputError
 from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator
+from pipelines.parts import PartByPart
 
 READY, DONE, FAILED = b"ready", b"done", b"failed"
 """Answers of a worker. Another message follows each: nothing, a table, or what went wrong."""
@@ -50,13 +51,10 @@ def from_bytes(content: bytes) -> pa.Table:
 
 
 def _work(job: Connection, builds: Iterable[Build]) -> None:
-    operators = [build() for build in builds]
+    operate = PartByPart([build() for build in builds])
     _tell(job, READY, b"")
     while True:
-        table = from_bytes(job.recv_bytes())
-        for operate in operators:
-            table = operate(table)
-        _tell(job, DONE, to_bytes(table))
+        _tell(job, DONE, to_bytes(operate(from_bytes(job.recv_bytes()))))
 
 
 def _tell(job: Connection, kind: bytes, what: bytes | pa.Buffer) -> None:

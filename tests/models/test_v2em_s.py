@@ -2,18 +2,22 @@
 
 import copy
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from models import v2em_s
 from models.cost import cost_per_second
 from models.emotions import EMOTIONS
 from models.face import FaceBranch, FaceConfig, to_channels_last
-from models.v2em_s import EmotionModel, UtteranceInput
+from models.v2em_s import MAX_PCM_SAMPLES, EmotionModel, UtteranceInput, within_memory
 from models.voice import VoiceConfig
 from models.weights_file import WeightsError, load_strictly, load_weights
 
@@ -45,13 +49,36 @@ def test_a_batch_of_one_is_a_batch_of_many(model: EmotionModel) -> None:
         np.testing.assert_allclose(one.audio_p[0], many.audio_p[row], atol=1e-4)
 
 
+def test_labels_are_the_same_however_few_utterances_memory_has_room_for(
+    model: EmotionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = model.predict(utterances())
+    monkeypatch.setattr(v2em_s, "MAX_PCM_SAMPLES", 60_000)
+    assert len(list(within_memory(utterances()))) > 3
+    apart = model.predict(utterances())
+    for name in ("probabilities", "text_p", "audio_p", "face_p", "present"):
+        np.testing.assert_allclose(getattr(apart, name), getattr(together, name), atol=1e-4)
+
+
+@given(st.lists(st.none() | st.integers(0, 3 * MAX_PCM_SAMPLES // 2), max_size=30))
+def test_parts_follow_one_another_and_fit_into_memory(lengths: list[int | None]) -> None:
+    sounds = [None if n is None else np.broadcast_to(np.int16(0), n) for n in lengths]
+    parts = list(within_memory([UtteranceInput(pcm=sound) for sound in sounds]))
+    assert [index for part in parts for index in range(part.start, part.stop)] == list(range(len(lengths)))
+    for part in parts:
+        samples = sum(n or 0 for n in lengths[part])
+        assert samples <= MAX_PCM_SAMPLES or part.stop - part.start == 1
+    for one, other in pairwise(parts):
+        assert sum(n or 0 for n in lengths[one]) + (lengths[other.start] or 0) > MAX_PCM_SAMPLES
+
+
 def test_whatever_is_missing_the_output_is_finite_and_says_what_was_there(model: EmotionModel) -> None:
-    given = utterances()
-    predictions = model.predict(given)
-    assert predictions.probabilities.shape == (len(given), len(EMOTIONS))
+    asked = utterances()
+    predictions = model.predict(asked)
+    assert predictions.probabilities.shape == (len(asked), len(EMOTIONS))
     assert np.isfinite(predictions.probabilities).all()
     assert ((predictions.probabilities > 0) & (predictions.probabilities < 1)).all()
-    assert predictions.present.tolist() == [list(utterance.present()) for utterance in given]
+    assert predictions.present.tolist() == [list(utterance.present()) for utterance in asked]
     for m, branch_p in enumerate((predictions.text_p, predictions.audio_p, predictions.face_p)):
         assert (np.isfinite(branch_p).all(axis=1) == predictions.present[:, m]).all()
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from operators.decode import Decode
 from operators.faces import Face
 from operators.media import MediaInfo, probe
-from operators.schema import CROP_SIDE_PX, DECODED, PLANNED
+from operators.schema import CROP_BYTES, DECODED, PLANNED
 from operators.settings import DecodeSettings, WindowSettings
 from operators.sources import source_version
 
@@ -23,7 +23,7 @@ class Brightness:
     def detect(self, frames: np.ndarray) -> list[list[Face]]:
         """As `FaceDetector.detect`; keeps the last batch for a look at it."""
         self.frames = [frame.copy() for frame in frames]
-        crop = np.zeros((CROP_SIDE_PX, CROP_SIDE_PX, 3), np.uint8)
+        crop = memoryview(bytes(CROP_BYTES))
         return [[Face(0.0, 0.0, 1.0, 1.0, float(frame.mean()) / 255, crop)] for frame in frames]
 
 

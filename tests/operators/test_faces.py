@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.detections import Detections
 from models.face_crop import crop_face
-from operators.faces import FaceDetector
+from operators.faces import CROPS_A_BLOCK, FaceDetector
 from operators.settings import FaceSettings
 
 HEIGHT, WIDTH = 120, 200
@@ -46,6 +46,19 @@ def test_unsure_and_tiny_faces_are_dropped() -> None:
 def test_a_box_beyond_the_edge_is_clipped() -> None:
     (face,) = faces_of((-30, -10, 60, 60, 0.9))
     assert (face.x0, face.y0, face.x1, face.y1) == pytest.approx((0, 0, 60 / WIDTH, 60 / HEIGHT))
+
+
+def test_each_face_keeps_its_own_crop_and_they_share_a_few_blocks_of_memory() -> None:
+    """A block of memory for each would leave holes that the next frames don't fit in (see `operators.faces`)."""
+    rng, boxes = np.random.default_rng(0), ((10, 5, 90, 100, 0.9), (100, 20, 160, 90, 0.8))
+    detector = FaceDetector(FaceSettings(), Found(*boxes))
+    frames = [rng.integers(0, 256, (2, HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(200)]
+    found = [face for batch in frames for faces in detector.detect(batch) for face in faces]
+    expected = [crop_face(frame, np.array(box[:4])) for batch in frames for frame in batch for box in boxes]
+    for face, crop in zip(found, expected, strict=True):
+        assert bytes(face.crop) == crop.tobytes()
+    blocks = {id(face.crop.obj) for face in found}
+    assert len(blocks) == -(-len(found) // CROPS_A_BLOCK)
 
 
 def test_no_frames_no_faces() -> None:

@@ -95,8 +95,8 @@ def stage(build: object) -> Stage:
 
 
 def shards(count: int) -> list[pa.Table]:
-    """Shards of nothing but their ids."""
-    return [pa.table({"shard_id": [f"shard-{number}"]}) for number in range(count)]
+    """Shards of a segment of a second, of which nothing is known but when it is."""
+    return [pa.table({"shard_id": [f"shard-{number}"], "start_ms": [0], "end_ms": [1_000]}) for number in range(count)]
 
 
 def ids(summaries: Iterator[pa.Table]) -> list[str]:

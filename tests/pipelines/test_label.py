@@ -1,4 +1,4 @@
-"""`fv2es label` from end to end: real media, real models, a real Ray, no network, as a user runs it."""
+"""`fv2es label` from end to end: real media, real models, worker processes and a real Ray, no network."""
 
 import time
 from pathlib import Path
@@ -30,7 +30,7 @@ class Labelled(NamedTuple):
 def labelled(
     demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory, offline_module_environment: dict[str, str]
 ) -> Labelled:
-    """The demo corpus, labelled on Ray by a user with an empty home and no network."""
+    """The demo corpus, labelled by worker processes of a user with an empty home and no network."""
     base = tmp_path_factory.mktemp("labelled")
     places = tuple(base / name for name in ("home", "cwd", "tmp"))
     for place in places:
@@ -133,6 +133,13 @@ def test_status_and_plan_tell_how_it_stands(labelled: Labelled) -> None:
 
 def test_the_plain_loop_gives_the_same_rows(labelled: Labelled, tmp_path: Path) -> None:
     code, _ = label_json(labelled.corpus, "--out", tmp_path, "--engine", "local", env=labelled.env)
+    assert code == 3
+    assert labels(tmp_path).equals(labels(labelled.out))
+    assert segments(tmp_path).equals(segments(labelled.out))
+
+
+def test_ray_gives_the_same_rows(labelled: Labelled, tmp_path: Path) -> None:
+    code, _ = label_json(labelled.corpus, "--out", tmp_path, "--engine", "ray", env=labelled.env)
     assert code == 3
     assert labels(tmp_path).equals(labels(labelled.out))
     assert segments(tmp_path).equals(segments(labelled.out))

@@ -20,7 +20,7 @@ from pipelines.config import load
 from pipelines.errors import JobError, SettingsError
 from pipelines.process_engine import Crew
 from tests.chaos import faults
-from tests.labelling import label_json, labels, segments, wait_until_gone
+from tests.labelling import segments, wait_until_gone
 from tests.pipelines import process_stages as stages
 
 LOCAL, PROCESSES, RAY = ("--engine", "local"), ("--engine", "processes"), ("--engine", "ray")
@@ -200,13 +200,6 @@ class TestRuns:
         events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
         stages_done = {event.get("stage") for event in events if event.get("event") == "stage done"}
         assert stages_done == {"decode", "transcribe", "infer", "write"}
-
-    @pytest.mark.ray
-    def test_real_models_say_the_same_as_on_ray(self, demo_corpus: Path, tmp_path: Path) -> None:
-        for engine in (RAY, PROCESSES):
-            label_json(demo_corpus, "--out", tmp_path / engine[1], *engine)
-        assert labels(tmp_path / "processes").equals(labels(tmp_path / "ray"))
-        assert segments(tmp_path / "processes").equals(segments(tmp_path / "ray"))
 
 
 @pytest.mark.parametrize(
