@@ -22,6 +22,9 @@ MIN_WINDOW_S, WINDOW_STEP_S, MIN_TAIL_S = 15, 3, 3
 """Windows of 15, 18 ... 30 s with at least 3 s of silence at the end are as good and cost half of 30 s for each; below
 12 s the model no longer sees that the speech is over and repeats itself."""
 
+BATCH_ON_CPU, BATCH_ON_GPU = 2, 8
+"""A CPU gains nothing by more, and the attention over a window of 30 s is 54 MB. A GPU is idle with few."""
+
 LOOP_COMPRESSION = 2.4  # text that zlib makes this many times smaller says the same again and again
 LOOP_TIMES = 3  # a phrase said this often in a row is a loop of the model's, not of the speaker's
 LOOP_WORDS = 12  # the longest phrase looked for
@@ -59,6 +62,7 @@ class Recogniser:
 
     def __init__(self, settings: SpeechSettings, model: Path | str, device: str, cpu_threads: int = 1) -> None:
         self._settings = settings
+        self._batch_size = settings.batch_size or (BATCH_ON_CPU if device == "cpu" else BATCH_ON_GPU)
         self._pipeline = load_pipeline(settings, model, device, cpu_threads)
         self._tokenizers: dict[str, Any] = {}
         if settings.language not in (None, "en") and not self._pipeline.model.model.is_multilingual:
@@ -77,8 +81,8 @@ class Recogniser:
             batches[window_samples(len(piece)), languages[index]].append(index)
         transcripts: dict[int, Transcript] = {}
         for (length, language), indices in sorted(batches.items()):
-            for start in range(0, len(indices), self._settings.batch_size):
-                batch = indices[start : start + self._settings.batch_size]
+            for start in range(0, len(indices), self._batch_size):
+                batch = indices[start : start + self._batch_size]
                 texts = self._recognise([pieces[index] for index in batch], length, language)
                 for index, text in zip(batch, texts, strict=True):
                     if is_loop(text) and length < WHISPER_S * PCM_RATE_HZ:

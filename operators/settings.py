@@ -75,7 +75,11 @@ class SpeechSettings(Settings):
         description="Arithmetic of CTranslate2: int8, float16, float32 ...; auto: as the output was begun, else "
         "float16 on GPUs and int8 on CPUs.",
     )
-    batch_size: int = Field(8, ge=1)
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Pieces of speech recognised at once; by default 8 on GPUs and 2 on CPUs: more take memory there.",
+    )
     beam_size: int = Field(5, ge=1, le=20, description="How many readings are followed at once; 1 is greedy.")
     vad: Literal["silero", "pyannote"] = Field("silero", description="Voice activity detector.")
     vad_threshold: float = Field(0.5, gt=0, lt=1)
@@ -118,7 +122,11 @@ class InferSettings(Settings):
     """How utterances become probabilities."""
 
     model: str = Field("v2em-s", description="A catalogue name or the path of a V2EM-S weights file.")
-    batch_size: int = Field(32, ge=1)
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Utterances a batch; by default 32 on GPUs and 8 on CPUs: more take memory there.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: as the output was begun, else bfloat16 on GPUs that have it and float32 elsewhere."
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from operators.asr import AsrError, is_loop, regroup, split_words, window_samples, without_loops
+from models.catalogue import locate
+from operators.asr import AsrError, Recogniser, is_loop, regroup, split_words, window_samples, without_loops
 from operators.schema import FAILED
 from operators.settings import SpeechSettings, WindowSettings
 from operators.transcribe import Transcribe
@@ -173,6 +174,29 @@ def test_loops_of_the_model_are_cut_and_repetition_by_people_is_not() -> None:
 def test_windows_of_speech_recognition_depend_on_nothing_but_the_length() -> None:
     seconds = [window_samples(int(s * RATE)) / RATE for s in (0.5, 12, 12.1, 20, 26, 29.9)]
     assert seconds == [15, 15, 18, 24, 30, 30]
+
+
+@pytest.mark.parametrize(("set_to", "at_once"), [(None, [2, 2, 1]), (1, [1] * 5), (8, [5])])
+def test_so_many_pieces_are_recognised_at_once_with_the_same_words(
+    set_to: int | None, at_once: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(SpeechSettings())  # or the test is skipped
+    recogniser = Recogniser(SpeechSettings(batch_size=set_to), locate("whisper-tiny.en"), "cpu")
+    model = recogniser._pipeline.model
+    recognise = model.generate_segment_batched
+    seen = []
+
+    def noting(features: np.ndarray, *rest: object) -> object:
+        seen.append(len(features))
+        return recognise(features, *rest)
+
+    monkeypatch.setattr(model, "generate_segment_batched", noting)
+    speech = (sample_speech() / 32768).astype(np.float32)
+    said = recogniser([speech[at * RATE : (at + 3) * RATE] for at in range(0, 15, 3)])
+    assert seen == at_once
+    assert plain([{"word": word} for piece in said for word in piece.words]).startswith("it was the best of times")
+    alone = [recogniser([speech[at * RATE : (at + 3) * RATE]])[0] for at in range(0, 15, 3)]
+    assert said == alone
 
 
 def test_words_of_languages_without_spaces_are_characters() -> None:
