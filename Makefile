@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup weights samples demo test soak chaos lint bench pictures lock sbom audit clean
 
+# Without compiled modules a process takes twice as long to start, and there are many; they are kept in .venv and here.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
@@ -57,7 +60,7 @@ demo: setup samples ## Build a small corpus, label it and print the rows
 
 # Much of a test is waiting: two processes share the files of tests.
 test: setup samples ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 NIGHTS := 60
 VIDEOS := 1000000

@@ -22,8 +22,16 @@ settings.register_profile("fv2es", deadline=None)
 settings.load_profile("fv2es")
 
 
+TAKES_LONG = ("slow", "ray", "s3", "beam", "browser", "media")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes to hours (marked `soak`), unless `-m` speaks of it."""
+    """Leave out what takes minutes to hours (marked `soak`), unless `-m` speaks of it; long files come first.
+
+    So that at the end of all no process works on a long file while another has none left.
+    """
+    long = {item.path for item in items if any(map(item.get_closest_marker, TAKES_LONG))}
+    items.sort(key=lambda item: item.path not in long)
     if "soak" in config.getoption("markexpr"):
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
