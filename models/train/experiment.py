@@ -13,6 +13,7 @@ from models.face import FaceConfig
 from models.retinaface import load_mobilenet
 from models.text import MiniLM, TextConfig
 from models.train.face import FaceRecipe, train_face
+from models.train.face_teacher import TeacherConfig, TeacherRecipe, train_teacher
 from models.train.loop import LoopSettings, Recipe, TrainingError, choose_device
 from models.train.text import TextRecipe, train_text
 from models.train.v2em import V2emRecipe, train_v2em
@@ -25,14 +26,20 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 MAX_BYTES = 100_000
 
 OnEpoch = Callable[[dict[str, Any]], None]
-Sizes = FaceConfig | TextConfig | VoiceConfig | V2emConfig
-SIZES: dict[str, type[Sizes]] = {"face": FaceConfig, "text": TextConfig, "voice": VoiceConfig, "v2em": V2emConfig}
+Sizes = FaceConfig | TeacherConfig | TextConfig | VoiceConfig | V2emConfig
+SIZES: dict[str, type[Sizes]] = {
+    "face": FaceConfig,
+    "face-teacher": TeacherConfig,
+    "text": TextConfig,
+    "voice": VoiceConfig,
+    "v2em": V2emConfig,
+}
 
 
 class Experiment(Recipe):
     """What is trained and how (recipe), of what sizes (model), how long and how fast (loop)."""
 
-    recipe: Annotated[FaceRecipe | TextRecipe | VoiceRecipe | V2emRecipe, Field(discriminator="kind")]
+    recipe: Annotated[FaceRecipe | TeacherRecipe | TextRecipe | VoiceRecipe | V2emRecipe, Field(discriminator="kind")]
     model: dict[str, Any] = Field(default_factory=dict)
     loop: LoopSettings
 
@@ -126,6 +133,8 @@ def run_experiment(
     recipe, sizes, loop = experiment.recipe, sizes_of(experiment), experiment.loop
     if isinstance(recipe, FaceRecipe) and isinstance(sizes, FaceConfig):
         return train_face(data, out, sizes, recipe, loop, on_epoch)
+    if isinstance(recipe, TeacherRecipe) and isinstance(sizes, TeacherConfig):
+        return train_teacher(data, out, sizes, recipe, loop, on_epoch)
     if isinstance(recipe, TextRecipe) and isinstance(sizes, TextConfig):
         minilm = MiniLM(locate("minilm-l6"), sizes.tuned_layers, str(choose_device(loop.device)))
         return train_text(data, out, minilm, sizes, recipe, loop, on_epoch)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.face import FaceBranch, FaceConfig
-from models.train.face import FaceRecipe, FaceTask, side_px
+from models.train.face import FaceRecipe, FaceTask
 from models.train.loop import LoopSettings, Training
+from models.train.picture_task import side_px
 from models.train.pictures import augment, erase
 
 TINY = FaceConfig((8, 16), (1,), time_dim=8, time_heads=2, dropout=0.0)
