@@ -127,19 +127,18 @@ def write_corpus(clips: Path | None, work: Path, into: Path, form: Format, minut
     return Corpus(form, folder, written, video_s)
 
 
-def write_start(video: Path, target: Path, seconds: float) -> None:
-    """The first seconds of a video, as a video; nothing is encoded anew."""
-    _ffmpeg(["-i", str(video), "-map", "0", "-c", "copy", "-t", f"{seconds:g}", str(target)])
+def write_part(video: Path, target: Path, seconds: float, start_s: int = 0) -> None:
+    """So many seconds of a video, from the key frame before, as a video; nothing is encoded anew."""
+    tracks = ["-ss", str(start_s), "-i", str(video), "-map", "0", "-c", "copy", "-t", f"{seconds:g}"]
+    _ffmpeg([*tracks, str(target)])
 
 
 def write_pieces(video: Path, into: Path, seconds: int) -> list[Path]:
-    """A video in pieces of so many seconds, each from the key frame before; nothing is encoded anew."""
-    pieces = []
-    for start_s in range(0, round(_length_s(video)), seconds):
-        pieces.append(into / f"{start_s}.mp4")
-        tracks = ["-ss", str(start_s), "-i", str(video), "-map", "0", "-c", "copy", "-t", str(seconds)]
-        _ffmpeg([*tracks, str(pieces[-1])])
-    return pieces
+    """A video in pieces of so many seconds."""
+    pieces = {start_s: into / f"{start_s}.mp4" for start_s in range(0, round(_length_s(video)), seconds)}
+    for start_s, piece in pieces.items():
+        write_part(video, piece, seconds, start_s)
+    return list(pieces.values())
 
 
 def _length_s(path: Path) -> float:

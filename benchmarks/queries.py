@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.synthetic import PHRASE
+from benchmarks.watch import environment_as_installed
 from pipelines.tables import open_tables
 from tests.labelling import FV2ES
 
@@ -39,10 +40,10 @@ def questions(out: Path, uri: str) -> dict[str, list[str]]:
 
 def measure(command: list[str], compiled: str) -> tuple[float, float, float]:
     """Wall and CPU seconds of a command, and its peak memory in MB."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env = environment_as_installed() | {"PYTHONPYCACHEPREFIX": compiled}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started = time.monotonic()
-    process = subprocess.Popen([str(FV2ES), *command], env=env | {"PYTHONPYCACHEPREFIX": compiled}, **quiet)
+    process = subprocess.Popen([str(FV2ES), *command], env=env, **quiet)
     _, status, used = os.wait4(process.pid, 0)
     wall_s = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -35,7 +35,7 @@ from rich.console import Console
 from benchmarks.alone import measured_alone, per_media_s
 from benchmarks.compare import TOLERANCE, compare, differences
 from benchmarks.compare import show as show_comparison
-from benchmarks.footage import FULL_HD, HD, Corpus, Format, write_corpus, write_pieces, write_start
+from benchmarks.footage import FULL_HD, HD, Corpus, Format, write_corpus, write_part, write_pieces
 from benchmarks.light import Light, measure_light, median_light, reached
 from benchmarks.machine import this_machine
 from benchmarks.speed_plot import plot
@@ -155,7 +155,7 @@ def measure_parts(
     if Part.REFERENCE in parts:
         with tempfile.TemporaryDirectory(prefix="fv2es-reference-") as temporary:
             start_of_it = Path(temporary, "reference.mp4")
-            write_start(first, start_of_it, reference_s)
+            write_part(first, start_of_it, reference_s)
             (found["reference"],) = step(
                 console, "the reference's way", lambda: measured_alone("benchmarks.reference_way", [start_of_it])
             )

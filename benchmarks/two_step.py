@@ -41,7 +41,7 @@ def main(videos: Annotated[list[Path], typer.Argument(help="Videos with sound.")
         extract(operators, folder)
         extracted_s = cpu_s() - began
         batch = read_features(folder)
-        operators.infer.model.predict(batch, operators.infer.settings.batch_size)
+        operators.infer.model.predict(batch, operators.infer.batch_size)
         labelled_s = cpu_s() - began - extracted_s
         files = [path for path in folder.rglob("*") if path.is_file()]
         answer = {

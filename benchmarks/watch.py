@@ -43,6 +43,11 @@ class Traffic:
         return Traffic(*(max(a, b) for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
 
+def environment_as_installed() -> dict[str, str]:
+    """Our environment, but for what would keep Python from keeping compiled modules, as any installation does."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass(frozen=True)
 class Watched:
     """What a command and everything it started used."""

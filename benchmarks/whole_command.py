@@ -1,7 +1,6 @@
 """What `fv2es label` takes as a whole: from the start of its process to its last commit, and to its end."""
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,8 +9,8 @@ from pathlib import Path
 import duckdb
 
 from benchmarks import FV2ES
-from benchmarks.footage import write_start
-from benchmarks.watch import Traffic, Watched, run_watched
+from benchmarks.footage import write_part
+from benchmarks.watch import Traffic, Watched, environment_as_installed, run_watched
 
 STAGES = ("decode", "faces", "transcribe", "infer")
 MEMORY_PERIOD_S = 3.0  # a look takes milliseconds of a core that the command could use
@@ -57,7 +56,7 @@ def measure(
     command = [FV2ES, "label", *map(str, sources), "--out", str(out), "--workers", str(workers), "--json"]
     if engine is not None:
         command += ["--engine", engine]
-    env = dict(os.environ)
+    env = environment_as_installed()
     if shard_minutes is not None:
         env["FV2ES_PLAN__SHARD_MINUTES"] = f"{shard_minutes:g}"
     return to_run(run_watched(command, MEMORY_PERIOD_S, env).check(), out)
@@ -95,5 +94,5 @@ def measure_start(video: Path, workers: int) -> Run:
         clips = Path(temporary, "clips")
         clips.mkdir()
         for number in range(workers):
-            write_start(video, clips / f"{number}.mp4", START_CLIP_S)
+            write_part(video, clips / f"{number}.mp4", START_CLIP_S)
         return measure([clips], Path(temporary, "out"), workers, shard_minutes=START_CLIP_S / 120)

@@ -18,7 +18,7 @@ Stage = Literal["decode", "faces", "transcribe", "infer"]
 
 CPU_S: dict[Stage, float] = {"decode": 0.050, "faces": 0.008, "transcribe": 0.032, "infer": 0.012}
 """CPU-seconds for a second of 720p30: each stage's kernels with all workers at work, by `python -m benchmarks.speed` on
-2 cores of an AMD EPYC. The simulated cluster takes them from here."""
+2 cores of an AMD EPYC with AVX-512. The simulated cluster takes them from here."""
 
 FACES_IN_FULL_S = 0.041
 """The same for two frames of 640x360 that the small detector looks at in full, as large detectors always do."""
