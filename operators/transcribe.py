@@ -131,7 +131,7 @@ class Transcribe:
         if sound.samples.size:
             near = near_ms(self._windows)
             known = max(0, start_ms - near), min(end_ms + near, duration_ms)
-            curve = hear(sound, *known, self._detector, self._windows)
+            curve = hear(sound, known, duration_ms, self._detector, self._windows)
         cues = [(cue.start_ms, cue.end_ms) for cue in reading.cues]
         found = []
         for chunk in chunks(curve, start_ms, end_ms, duration_ms, self._windows, cues):

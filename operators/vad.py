@@ -110,14 +110,19 @@ def load_detector(settings: SpeechSettings, device: str) -> SpeechDetector:
     return Silero() if settings.vad == "silero" else Pyannote(device)
 
 
-def hear(sound: Sound, start_ms: int, end_ms: int, detector: SpeechDetector, settings: WindowSettings) -> SpeechCurve:
-    """The curve over [start_ms, end_ms), in whole frames: the first may start earlier, the last end later.
+def hear(
+    sound: Sound, span_ms: tuple[int, int], duration_ms: int, detector: SpeechDetector, settings: WindowSettings
+) -> SpeechCurve:
+    """The curve over a span, in whole frames: the first may start earlier, the last end later. The video is that long.
 
-    Needs sound from `settings.context_ms` before the anchor (or the end of a block) that start_ms follows.
+    Needs sound from `settings.context_ms` before the anchor (or the end of a block) that the span's start follows.
     """
-    first_frame, end_frame = start_ms // FRAME_MS, -(-end_ms // FRAME_MS)
+    first_frame, end_frame = span_ms[0] // FRAME_MS, -(-span_ms[1] // FRAME_MS)
+    # Behind the video's end there is nothing to hear; Silero doesn't hear the end of the last frame that it is given.
+    last_frame = -(-duration_ms // FRAME_MS) + 1
     probability = []
     for block_start, block_end in blocks(first_frame, end_frame, settings):
+        block_end = min(block_end, last_frame)
         warm_up = max(0, block_start - warm_up_frames(settings))
         heard = detector(sound.between(warm_up * FRAME_SAMPLES, block_end * FRAME_SAMPLES))[block_start - warm_up :]
         probability.append(heard[max(0, first_frame - block_start) : end_frame - block_start])

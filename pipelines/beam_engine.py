@@ -29,6 +29,7 @@ from pipelines.beam_args import runs_here
 from pipelines.environment import process_environment
 from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator, Stage
+from pipelines.heap import MemoryGivenBack, media_ms
 from pipelines.logs import last_lines
 
 SHORTEST_WAIT_S = 1.0
@@ -85,22 +86,26 @@ class _Operate(beam.DoFn):
 
     def setup(self) -> None:
         os.environ.update(self._environment)
-        self._operator = self._shared.acquire(lambda: _InTurn(self._build()))
+        self._operator = self._shared.acquire(lambda: InTurn(self._build()))
 
     def process(self, shard: pa.Table) -> Iterator[pa.Table]:
         yield self._operator(shard)
 
 
-class _InTurn:
+class InTurn:
     """An operator that one thread uses at a time."""
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
         self._lock = threading.Lock()
+        self._memory = MemoryGivenBack()
 
     def __call__(self, shard: pa.Table) -> pa.Table:
+        """What the operator says of it."""
         with self._lock:
-            return self._operator(shard)
+            made = self._operator(shard)
+            self._memory.after(media_ms(shard))
+        return made
 
 
 @dataclass(frozen=True)

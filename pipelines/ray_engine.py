@@ -10,6 +10,7 @@ from operators.commit import OutputError
 from pipelines import ray_cluster  # noqa: F401 - before Ray itself: it sets what Ray reads when it is imported
 from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator, Stage
+from pipelines.heap import MemoryGivenBack, media_ms
 from pipelines.pools import Pool
 from pipelines.ray_metrics import StageMeter, telling_spill
 
@@ -35,11 +36,14 @@ class StageActor:
         os.nice(niceness)
         self._operator = build()
         self._meter = StageMeter(stage)
+        self._memory = MemoryGivenBack()
 
     def __call__(self, shard: pa.Table) -> pa.Table:
         """Pass one shard through."""
         with self._meter.working(shard):
-            return self._operator(shard)
+            made = self._operator(shard)
+        self._memory.after(media_ms(shard))
+        return made
 
 
 def run(

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ray.util.metrics import Counter, Gauge
 
+from pipelines.heap import media_ms
+
 LAST_STAGE = "write"
 """Its end is the commit: segments and shards are counted there."""
 
@@ -48,8 +50,8 @@ class StageMeter:
         if not shard.num_rows:
             return
         self._stage_s.inc(time.monotonic() - began)
-        if media_ms := pc.sum(pc.subtract(shard["end_ms"], shard["start_ms"])).as_py():
-            self._media_s.inc(media_ms / 1000)
+        if shard_ms := media_ms(shard):
+            self._media_s.inc(shard_ms / 1000)
         if self._commits:
             self._committed.inc()
             for item in pc.value_counts(shard["status"]).to_pylist():

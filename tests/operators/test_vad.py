@@ -70,19 +70,39 @@ def noise() -> np.ndarray:
 def test_a_segment_hears_what_the_whole_file_hears(noise: np.ndarray, start_ms: int, end_ms: int) -> None:
     detector = load_detector(SpeechSettings(), "cpu")
     near, context, last_ms = near_ms(SETTINGS), SETTINGS.context_ms, 120_000
-    whole = hear(Sound(noise, 0), 0, last_ms, detector, SETTINGS)
+    whole = hear(Sound(noise, 0), (0, last_ms), last_ms, detector, SETTINGS)
     from_ms, to_ms = max(0, start_ms - context), min(end_ms + context, last_ms)
     sound = Sound(noise[from_ms * 16 : to_ms * 16], from_ms)
-    part = hear(sound, max(0, start_ms - near), min(end_ms + near, last_ms), detector, SETTINGS)
+    span_ms = max(0, start_ms - near), min(end_ms + near, last_ms)
+    part = hear(sound, span_ms, last_ms, detector, SETTINGS)
     same = whole.between(part.first_frame, part.end_frame)
     np.testing.assert_array_equal(part.probability, same.probability)
     np.testing.assert_allclose(part.level_db, same.level_db, atol=1e-3)
 
 
+def test_nothing_is_heard_behind_the_end_of_a_video(noise: np.ndarray) -> None:
+    """A clip that ends just behind a border of blocks would take as long as one of a whole block more."""
+    silero, asked = load_detector(SpeechSettings(), "cpu"), []
+
+    def detector(samples: np.ndarray) -> np.ndarray:
+        asked.append(len(samples) // FRAME_SAMPLES)
+        return silero(samples)
+
+    duration_ms = 5_100
+    clip = Sound(noise[: duration_ms * 16], 0)
+    curve = hear(clip, (0, duration_ms), duration_ms, detector, SETTINGS)
+    frames = -(-duration_ms // FRAME_MS)
+    assert (curve.first_frame, curve.end_frame) == (0, frames)
+    assert asked == [156, 160], "five seconds, and what is behind them with as much before it"
+    as_in_a_longer_one = hear(clip, (0, duration_ms), 60_000, silero, SETTINGS)
+    np.testing.assert_allclose(curve.probability, as_in_a_longer_one.probability, atol=1e-6)
+
+
 def test_levels_are_in_decibels_of_full_scale() -> None:
     loud = np.full(FRAME_SAMPLES * 4, 16_384, np.int16)
     loud[: FRAME_SAMPLES * 2] = 0
-    curve = hear(Sound(loud, 0), 0, 4 * FRAME_MS, load_detector(SpeechSettings(), "cpu"), SETTINGS)
+    length_ms = 4 * FRAME_MS
+    curve = hear(Sound(loud, 0), (0, length_ms), length_ms, load_detector(SpeechSettings(), "cpu"), SETTINGS)
     np.testing.assert_allclose(curve.level_db, [-90, -90, -6.02, -6.02], atol=0.01)
     assert len(curve.probability) == 4
 
@@ -92,7 +112,7 @@ def test_pyannote_hears_the_same_speech_as_silero(no_network: None, capsys: pyte
     heard = []
     for name in ("silero", "pyannote"):
         detector = load_detector(SpeechSettings(vad=name), "cpu")
-        heard.append(hear(sound, 0, 11_000, detector, SETTINGS).probability > 0.5)
+        heard.append(hear(sound, (0, 11_000), 11_000, detector, SETTINGS).probability > 0.5)
     assert np.mean(heard[0] == heard[1]) > 0.9
     assert not heard[1][:80].any()
     assert capsys.readouterr().out == ""

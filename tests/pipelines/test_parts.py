@@ -1,8 +1,5 @@
 """A shard goes through operators in parts, and is committed as a whole or not at all."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -10,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.environment import process_environment
 from pipelines.parts import PART_MS, PartByPart, parts
 
 MINUTE_MS = 60_000
@@ -65,35 +61,6 @@ def test_a_shard_that_is_handed_back_at_any_part_is_not_committed_in_part(stoppe
     done = PartByPart([told_to_stop, noting([]), noting(last)])(shard_of([4 * MINUTE_MS] * 5))
     assert last == [[]]
     assert done.num_rows == 0
-
-
-def test_memory_is_released_once_for_every_ten_minutes_of_media(monkeypatch: pytest.MonkeyPatch) -> None:
-    released = []
-    monkeypatch.setattr("pipelines.parts.release_memory", lambda: released.append(True))
-    operate = PartByPart([noting([]), noting([])])
-    after = []
-    for minutes in ([4, 4], [1], [1], [4] * 5, [30], [0]):
-        operate(shard_of([minute * MINUTE_MS for minute in minutes]))
-        after.append(len(released))
-    assert after == [0, 0, 1, 2, 3, 3]
-
-
-def test_freed_memory_between_what_is_kept_goes_back_to_the_system() -> None:
-    script = (
-        "import ctypes, psutil, pyarrow\n"
-        "from pipelines.parts import release_memory\n"
-        "libc, block = ctypes.CDLL(None), 1 << 20\n"
-        "libc.malloc.restype = ctypes.c_void_p\n"
-        "blocks = [libc.malloc(ctypes.c_size_t(block)) for _ in range(200)]\n"
-        "for at in blocks: ctypes.memset(at, 1, block)\n"
-        "for at in blocks[:-1]: libc.free(ctypes.c_void_p(at))\n"
-        "before = psutil.Process().memory_info().rss\n"
-        "release_memory()\n"
-        "print(before - psutil.Process().memory_info().rss)\n"
-    )
-    env = os.environ | process_environment(None)
-    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
-    assert int(done.stdout) > 190 << 20
 
 
 def test_an_empty_shard_passes() -> None:

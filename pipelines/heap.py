@@ -1,0 +1,35 @@
+"""The heap of a worker, which lives for hours: tidied now and then, so that it doesn't grow."""
+
+import ctypes
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+EVERY_MS = 10 * 60_000
+"""Of media. More often would cost more than it saves, where shards are small."""
+
+
+class MemoryGivenBack:
+    """Counts what a worker has done, and releases memory every ten minutes of media."""
+
+    def __init__(self) -> None:
+        self._since_ms = 0
+
+    def after(self, shard_ms: int) -> None:
+        """Count these milliseconds of media, whose work is done."""
+        self._since_ms += shard_ms
+        if self._since_ms >= EVERY_MS:
+            self._since_ms = 0
+            release_memory()
+
+
+def media_ms(shard: pa.Table) -> int:
+    """How much media a shard has, at any stage, in milliseconds."""
+    return pc.sum(pc.subtract(shard["end_ms"], shard["start_ms"])).as_py() or 0
+
+
+def release_memory() -> None:
+    """Give empty pages of glibc's heap back to the system; other allocators are left to themselves."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
