@@ -29,7 +29,7 @@ from pipelines.beam_args import runs_here
 from pipelines.environment import process_environment
 from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator, Stage
-from pipelines.heap import MemoryGivenBack, media_ms
+from pipelines.heap import MemoryGivenBack
 from pipelines.logs import last_lines
 
 SHORTEST_WAIT_S = 1.0
@@ -104,7 +104,7 @@ class InTurn:
         """What the operator says of it."""
         with self._lock:
             made = self._operator(shard)
-            self._memory.after(media_ms(shard))
+            self._memory.after(shard)
         return made
 
 

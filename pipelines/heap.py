@@ -15,9 +15,9 @@ class MemoryGivenBack:
     def __init__(self) -> None:
         self._since_ms = 0
 
-    def after(self, shard_ms: int) -> None:
-        """Count these milliseconds of media, whose work is done."""
-        self._since_ms += shard_ms
+    def after(self, shard: pa.Table) -> None:
+        """Count the media of a shard, or of a part of one, whose work is done."""
+        self._since_ms += media_ms(shard)
         if self._since_ms >= EVERY_MS:
             self._since_ms = 0
             release_memory()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from pipelines.guard import Operator
-from pipelines.heap import MemoryGivenBack, media_ms
+from pipelines.heap import MemoryGivenBack
 
 PART_MS = 10 * 60_000
 """Media a part, at most, unless a segment is longer. Enough to fill batches; kept sound and crops of it take 50 MB."""
@@ -29,13 +29,13 @@ class PartByPart:
         """What the last operator says of a shard (`operators.schema.PLANNED`)."""
         made = []
         for part in parts(shard):
-            part_ms = media_ms(part)
+            table = part
             for operate in self._of_parts:
-                part = operate(part)
-            if not part.num_rows:
-                return self._last(part)
-            made.append(part)
-            self._memory.after(part_ms)
+                table = operate(table)
+            if not table.num_rows:
+                return self._last(table)
+            made.append(table)
+            self._memory.after(part)
         return self._last(pa.concat_tables(made).combine_chunks() if len(made) > 1 else made[0])
 
 

@@ -10,7 +10,7 @@ from operators.commit import OutputError
 from pipelines import ray_cluster  # noqa: F401 - before Ray itself: it sets what Ray reads when it is imported
 from pipelines.errors import JobError, with_account
 from pipelines.graph import Operator, Stage
-from pipelines.heap import MemoryGivenBack, media_ms
+from pipelines.heap import MemoryGivenBack
 from pipelines.pools import Pool
 from pipelines.ray_metrics import StageMeter, telling_spill
 
@@ -42,7 +42,7 @@ class StageActor:
         """Pass one shard through."""
         with self._meter.working(shard):
             made = self._operator(shard)
-        self._memory.after(media_ms(shard))
+        self._memory.after(shard)
         return made
 
 
