@@ -5,6 +5,7 @@ the container's presentation time line (0 = where a player starts), half-open [s
 """
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.emotions import EMOTIONS
 
@@ -166,3 +167,8 @@ SEGMENTS = pa.schema(
 
 RUN_COLUMNS = ("run_id", "labelled_at", "host", "finished_at", "decode_s", "faces_s", "transcribe_s", "infer_s")
 """Columns that tell of a run, not of the media: two runs over the same corpus agree on all others."""
+
+
+def media_ms(segments: pa.Table) -> int:
+    """How much media segments have, at any stage, in milliseconds."""
+    return pc.sum(pc.subtract(segments["end_ms"], segments["start_ms"])).as_py() or 0

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from operators.commit import Store
-from operators.schema import FAILED, LABEL_FIELDS, LABELS, SCHEMA_VERSION, SEGMENTS
+from operators.schema import FAILED, LABEL_FIELDS, LABELS, SCHEMA_VERSION, SEGMENTS, media_ms
 
 LABELS_ORDER = [("video_id", "ascending"), ("start_ms", "ascending")]
 
@@ -100,7 +100,7 @@ def summary(segments: pa.Table) -> pa.Table:
     """What the ledger's rows of one shard say of it, in one row (`SUMMARY`)."""
     values = {
         "shard_id": segments["shard_id"][0].as_py(),
-        "media_ms": pc.sum(pc.subtract(segments["end_ms"], segments["start_ms"])).as_py(),
+        "media_ms": media_ms(segments),
         "segments": segments.num_rows,
         "failed_segments": pc.sum(pc.is_in(segments["status"], pa.array(FAILED))).as_py(),
         "utterances": pc.sum(segments["utterances"]).as_py(),

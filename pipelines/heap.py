@@ -3,7 +3,8 @@
 import ctypes
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from operators.schema import media_ms
 
 EVERY_MS = 10 * 60_000
 """Of media. More often would cost more than it saves, where shards are small."""
@@ -21,11 +22,6 @@ class MemoryGivenBack:
         if self._since_ms >= EVERY_MS:
             self._since_ms = 0
             release_memory()
-
-
-def media_ms(shard: pa.Table) -> int:
-    """How much media a shard has, at any stage, in milliseconds."""
-    return pc.sum(pc.subtract(shard["end_ms"], shard["start_ms"])).as_py() or 0
 
 
 def release_memory() -> None:

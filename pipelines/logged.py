@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from operators.schema import FAILED
+from operators.schema import FAILED, media_ms
 from pipelines import logs
 
 Operator = Callable[[pa.Table], pa.Table]
@@ -53,9 +52,8 @@ class Logged:
         except Exception as error:
             logs.event("error", "stage failed", **names, error=f"{type(error).__name__}: {error}")
             raise
-        media_ms = pc.sum(pc.subtract(shard["end_ms"], shard["start_ms"])).as_py()
-        seconds = round(time.monotonic() - began, 3)
-        logs.event("info", "stage done", **names, segments=len(shard), media_s=media_ms / 1000, seconds=seconds)
+        seconds, media_s = round(time.monotonic() - began, 3), media_ms(shard) / 1000
+        logs.event("info", "stage done", **names, segments=len(shard), media_s=media_s, seconds=seconds)
         if self._last:
             self._tell_of_segments(names, shard)
         return done

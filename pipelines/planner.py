@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from operators.commit import Store
 from operators.media import UnreadableMedia, probe_many
-from operators.schema import SEGMENTS
+from operators.schema import SEGMENTS, media_ms
 from pipelines import ledger, runs
 from pipelines.config import Config
 from pipelines.corpus import Corpus, SourceFile
@@ -114,7 +114,7 @@ def make_plan(
         videos=len(corpus.files),
         skipped=corpus.skipped,
         done_videos=len(done - to_do),
-        done_ms=pc.sum(pc.subtract(ours["end_ms"], ours["start_ms"])).as_py() or 0,
+        done_ms=media_ms(ours),
         failed=ledger.failures(ours),
         replaced=_replaced(everything, in_corpus),
         again=again,

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ray.util.metrics import Counter, Gauge
 
-from pipelines.heap import media_ms
+from operators.schema import media_ms
 
 LAST_STAGE = "write"
 """Its end is the commit: segments and shards are counted there."""

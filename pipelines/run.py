@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from operators.schema import media_ms
 from pipelines import arrivals, interrupt, label_sums, lease, ledger, local_engine, nursery, runs
 from pipelines.errors import JobError
 from pipelines.graph import Stage
@@ -297,7 +298,7 @@ def _account(job: Job, plan: JobPlan, rows: pa.Table, run_id: str | None, spille
         partition=job.partition,
         shards=len(plan.shards),
         videos=videos,
-        media_ms=pc.sum(pc.subtract(rows["end_ms"], rows["start_ms"])).as_py() or 0,
+        media_ms=media_ms(rows),
         utterances=pc.sum(rows["utterances"]).as_py() or 0,
         segments_by_status={item["values"]: item["counts"] for item in counts},
         failed=failed,
