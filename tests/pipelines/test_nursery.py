@@ -82,9 +82,10 @@ class TestOfACommand:
         assert psutil.wait_procs(seen, timeout=5)[1] == []
 
     @pytest.mark.parametrize("arguments", [("--version",), ("label", "--help"), ("plan", ".")])
-    def test_what_labels_nothing_begins_none(self, arguments: tuple[str, ...]) -> None:
+    def test_what_labels_nothing_begins_none(self, arguments: tuple[str, ...], tmp_path: Path) -> None:
         code = f"from pipelines import nursery; nursery.begin_early = lambda: print('BEGUN'); {START}"
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert "BEGUN" not in done.stdout
 
     def test_the_end_of_a_killed_command_is_that_of_its_nursery(self, tmp_path: Path) -> None:
