@@ -239,19 +239,25 @@ def train_members(
     return branch.cpu().eval()
 
 
+def folded(part: Encoded, count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """For each fold the clips of other speakers, and its own: what a branch hears, and what is asked of it then.
+
+    An emotion that a corpus has of one speaker alone is left out of the latter: the branch hasn't heard it there.
+    """
+    folds = speaker_folds(part, count)
+    for fold in range(count):
+        heard = [row for row, at in enumerate(folds) if at != fold]
+        known = {(part.corpora[row], int(part.labels[row])) for row in heard}
+        own = [row for row, at in enumerate(folds) if at == fold]
+        yield heard, [row for row in own if (part.corpora[row], int(part.labels[row])) in known]
+
+
 def held_out_logits(
     fit: Encoded, tune: Encoded, config: VoiceConfig, recipe: VoiceRecipe, loop: LoopSettings, out: Path
 ) -> tuple[Tensor, Tensor, list[str]]:
-    """Logits, labels and corpora of fit clips, whole and trimmed, by branches that never heard their speakers.
-
-    An emotion that a corpus has of one speaker alone is left out: the branch hasn't heard it there, and of how sure it
-    may be of others its mistakes say nothing.
-    """
-    folds, logits, rows = speaker_folds(fit, recipe.folds), [], []
-    for fold in range(recipe.folds):
-        heard = [row for row, at in enumerate(folds) if at != fold]
-        known = {(fit.corpora[row], int(fit.labels[row])) for row in heard}
-        unheard = [r for r, at in enumerate(folds) if at == fold and (fit.corpora[r], int(fit.labels[r])) in known]
+    """Logits, labels and corpora of fit clips, whole and trimmed, by branches that never heard their speakers."""
+    logits, rows = [], []
+    for fold, (heard, unheard) in enumerate(folded(fit, recipe.folds)):
         branch = train_members(fit.only(heard), tune, config, recipe, loop, out / f"fold{fold}")
         for copy in (0, 1):
             logits.append(logits_of(branch, [fit.copies[copy][row] for row in unheard]))
