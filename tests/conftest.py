@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from models.catalogue import CatalogueError, cache_folder, locate
@@ -16,6 +17,9 @@ from tests.offline import sitecustomize as offline
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+# Two processes of tests share two cores: threads that wait for each other's turn took several times as long.
+torch.set_num_threads(1)
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("fv2es", deadline=None)
