@@ -242,7 +242,8 @@ def train_members(
 def folded(part: Encoded, count: int) -> Iterator[tuple[list[int], list[int]]]:
     """For each fold the clips of other speakers, and its own: what a branch hears, and what is asked of it then.
 
-    An emotion that a corpus has of one speaker alone is left out of the latter: the branch hasn't heard it there.
+    An emotion that a corpus has of one speaker alone is left out of the latter: the branch hasn't heard it there, and
+    of how sure it may be of others its mistakes say nothing.
     """
     folds = speaker_folds(part, count)
     for fold in range(count):
